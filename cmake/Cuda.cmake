@@ -12,3 +12,16 @@ if(NOT CMAKE_CUDA_COMPILER OR NOT TORCH_WHEEL_HAS_CUDA)
   message(WARNING "SKIPPED: the CUDA half (libtreepo_cuda) is not built: nvcc or a PyTorch wheel with CUDA is missing")
   return()
 endif()
+
+set(CMAKE_CUDA_ARCHITECTURES 80 90 CACHE STRING "GPU generations that kernels are compiled for")
+set(CMAKE_CUDA_STANDARD 20)
+enable_language(CUDA)
+file(GLOB cuda_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/cuda/*.cu")
+add_library(treepo_cuda SHARED ${cuda_sources})
+target_include_directories(treepo_cuda PRIVATE "${CMAKE_SOURCE_DIR}/src")
+# libtorch_cuda registers PyTorch's CUDA backend when it is loaded; nothing here calls into it by name.
+target_link_options(treepo_cuda PRIVATE "LINKER:--no-as-needed" "LINKER:--allow-shlib-undefined"
+  "LINKER:-rpath,${TORCH_WHEEL_LIBRARY_DIR}")
+target_link_libraries(treepo_cuda PRIVATE
+  "${TORCH_WHEEL_LIBRARY_DIR}/libtorch_cuda.so" "${TORCH_WHEEL_LIBRARY_DIR}/libc10_cuda.so")
+set_target_properties(treepo_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
