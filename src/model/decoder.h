@@ -1,0 +1,82 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/model_config.h"
+#include "model/parameter_store.h"
+
+namespace treepo {
+
+// What differs between rollout (cached tree, no gradient) and update (packed tree, autograd).
+class AttentionLayer {
+ public:
+  virtual ~AttentionLayer() = default;
+
+  // qkv: [N, num_heads + 2 * num_kv_heads, head_dim], queries, then keys, then values; queries and
+  // keys are normalised and rotated already. Returns [N, num_heads * head_dim].
+  virtual at::Tensor attend(int64_t layer, const at::Tensor& qkv) = 0;
+};
+
+// Llama, Qwen2, Qwen3 and Mistral. Runs any set of tokens, each with its position; which of them see
+// which is the AttentionLayer's business.
+class Decoder {
+ public:
+  // Throws Error that names the tensor on a missing, misshapen or unexpected weight.
+  static Decoder load(const std::string& directory, c10::Device device, c10::ScalarType dtype);
+
+  // Weights from Purpose::weights: normal(0, initializer_range), biases 0, norms 1.
+  static Decoder random(const ModelConfig& config, uint64_t seed, c10::Device device,
+                        c10::ScalarType dtype);
+
+  // tokens, positions: int64 [N] on the model's device. Returns the hidden states after the last
+  // norm: [N, hidden_size], or of the rows in `rows` (int64, ascending) only.
+  at::Tensor hidden(const at::Tensor& tokens, const at::Tensor& positions, AttentionLayer& attention,
+                    const std::optional<at::Tensor>& rows = {}) const;
+
+  // [vocab_size, hidden_size]: logits = hidden · head_weightᵀ. The embedding itself where tied.
+  const at::Tensor& head_weight() const;
+
+  const ModelConfig& config() const { return config_; }
+  ParameterStore& parameters() { return parameters_; }
+  const ParameterStore& parameters() const { return parameters_; }
+  c10::Device device() const { return parameters_.device(); }
+  c10::ScalarType dtype() const { return parameters_.dtype(); }
+  // In which keys, values and attention are kept: float64 for float64, else float32.
+  c10::ScalarType attention_dtype() const;
+
+  // config.json, generation_config.json and the weights as `dtype`, into an existing directory.
+  void save(const std::string& directory, c10::ScalarType dtype,
+            uint64_t shard_bytes = 5'000'000'000) const;
+
+ private:
+  struct Layer {  // indices of parameters; -1: none
+    int64_t input_norm, qkv_weight, qkv_bias, query_norm, key_norm, output_weight, output_bias;
+    int64_t mlp_norm, gate_up_weight, gate_up_bias, down_weight, down_bias;
+  };
+
+  Decoder(ModelConfig config, c10::Device device, c10::ScalarType dtype);
+  void lay_out();
+  Layer lay_out_layer(const std::string& prefix);
+  void make_rope_table();
+  at::Tensor projected(const at::Tensor& x, int64_t weight, int64_t bias) const;
+  at::Tensor added(const at::Tensor& residual, const at::Tensor& x, int64_t weight, int64_t bias) const;
+  at::Tensor queries_keys_values(const Layer& layer, const at::Tensor& x, const at::Tensor& rope) const;
+  at::Tensor mlp(const Layer& layer, const at::Tensor& x) const;
+
+  ModelConfig config_;
+  ParameterStore parameters_;
+  std::vector<Layer> layers_;
+  int64_t embedding_ = -1, final_norm_ = -1, head_ = -1;
+  at::Tensor rope_table_;  // [max_positions, head_dim]: cos of head_dim / 2 angles, then their sin
+};
+
+// Copies tokenizer.json and what else describes a tokenizer (config, special tokens, chat template)
+// from one model directory to another. Files that `from` lacks are left out.
+void copy_tokenizer_files(const std::string& from, const std::string& to);
+
+}  // namespace treepo
