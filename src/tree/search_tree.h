@@ -31,7 +31,7 @@ struct TreeNode {
   int32_t num_tokens = 0;          // decoded so far
   int32_t prefix_tokens = 0;       // response tokens on the path before this segment
   StopReason stop = StopReason::none;
-  bool discarded = false;          // stopped below the minimum length: no trajectory
+  bool discarded = false;  // stopped below the minimum length: no trajectory
 };
 
 // All that is sampled for one query: an arena of segments that knows nothing of how it grows.
@@ -44,8 +44,8 @@ struct TreeNode {
 //      │                       trajectory AADDD.
 //      └─ EE.         node 2   parent 0                    trajectory EE.
 //
-// Tokens, log-probs and entropies of node n lie in slots [n * segment_tokens, (n + 1) * segment_tokens)
-// of three arrays, so that all active paths grow at once without moving anything.
+// Tokens, log-probs and entropies of node n lie in slots [n * segment_tokens, (n + 1) *
+// segment_tokens) of three arrays, so that all active paths grow at once without moving anything.
 class SearchTree {
  public:
   SearchTree(std::vector<int32_t> prompt, int32_t segment_tokens);
@@ -56,15 +56,16 @@ class SearchTree {
   void append(int32_t node, int32_t token, double logprob, double entropy);
   // Records the stop; a node that is not discarded becomes the next trajectory.
   void stop(int32_t node, StopReason reason, bool discarded = false);
+  void shrink_to_fit();  // gives back spare memory once nothing grows any more
 
   // --- reading
   int32_t segment_tokens() const { return segment_tokens_; }
   int32_t num_nodes() const { return static_cast<int32_t>(nodes_.size()); }
   const TreeNode& node(int32_t id) const { return nodes_[static_cast<size_t>(id)]; }
   std::span<const int32_t> prompt() const { return prompt_; }
-  std::span<const int32_t> tokens(int32_t node) const;     // [num_tokens]
-  std::span<const double> logprobs(int32_t node) const;    // [num_tokens]
-  std::span<const double> entropies(int32_t node) const;   // [num_tokens]
+  std::span<const int32_t> tokens(int32_t node) const;    // [num_tokens]
+  std::span<const double> logprobs(int32_t node) const;   // [num_tokens]
+  std::span<const double> entropies(int32_t node) const;  // [num_tokens]
   // Nodes of the trajectories in the order in which they stopped. Node ids, not indices 0…w-1.
   const std::vector<int32_t>& leaves() const { return leaves_; }
   // Response tokens on the path down to `node`, its own included.
@@ -83,6 +84,11 @@ class SearchTree {
   void check_invariants() const;  // throws CheckFailure
 
  private:
+  size_t first_slot(int32_t node) const {
+    return static_cast<size_t>(node) * static_cast<size_t>(segment_tokens_);
+  }
+  void resize_slots();
+
   std::vector<int32_t> prompt_;
   int32_t segment_tokens_;
   std::vector<TreeNode> nodes_;

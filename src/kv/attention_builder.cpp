@@ -1,0 +1,118 @@
+#include "kv/attention_builder.h"
+
+#include <algorithm>
+#include <span>
+
+#include "base/error.h"
+
+namespace treepo {
+
+void AttentionBuilder::clear() {
+  queries_.clear();
+}
+
+void AttentionBuilder::add_query(int32_t entry, int32_t visible) {
+  queries_.push_back({entry, visible});
+}
+
+void AttentionBuilder::build(TreeAttentionWork& work) {
+  work.clear();
+  work.page_tokens = cache_.page_tokens();
+  ++step_;
+  order_.clear();
+  seen_.resize(static_cast<size_t>(cache_.max_entries()));
+  for (const Query& query : queries_) see(query);
+  join_chains();
+  list_runs(work);
+  list_pairs(work);
+}
+
+// Counts the query in all entries on its path.
+void AttentionBuilder::see(const Query& query) {
+  const size_t first_new = order_.size();
+  int32_t visible = query.visible;
+  for (int32_t entry = query.entry; entry >= 0;) {
+    Seen& seen = seen_[static_cast<size_t>(entry)];
+    if (seen.step != step_) {
+      seen = {.step = step_,
+              .most = visible,
+              .least = visible,
+              .parent = cache_.parent(entry),
+              .parent_used_tokens = cache_.parent_used_tokens(entry)};
+      order_.push_back(entry);
+    }
+    ++seen.queries;
+    seen.most = std::max(seen.most, visible);
+    seen.least = std::min(seen.least, visible);
+    visible = seen.parent_used_tokens;
+    entry = seen.parent;
+  }
+  std::reverse(order_.begin() + static_cast<std::ptrdiff_t>(first_new), order_.end());
+}
+
+// An entry continues its parent's run if the same queries see both and all of the parent's listed
+// tokens. Whoever sees an entry sees its parent, so equal counts mean equal sets.
+void AttentionBuilder::join_chains() {
+  for (const int32_t entry : order_) {
+    Seen& seen = seen_[static_cast<size_t>(entry)];
+    if (seen.parent < 0) {
+      seen.run = 0;
+      continue;
+    }
+    Seen& above = seen_[static_cast<size_t>(seen.parent)];
+    if (above.queries == seen.queries && above.least == above.most) {
+      above.only_child = entry;
+    } else {
+      seen.run = 0;
+    }
+  }
+}
+
+void AttentionBuilder::list_runs(TreeAttentionWork& work) {
+  next_pair_.clear();
+  int32_t num_pairs = 0;
+  for (const int32_t head : order_) {
+    Seen& first = seen_[static_cast<size_t>(head)];
+    if (first.run < 0) continue;
+    first.run = work.num_runs();
+    int32_t run_tokens = 0;
+    for (int32_t entry = head; entry >= 0;) {
+      const Seen& seen = seen_[static_cast<size_t>(entry)];
+      const std::span<const int32_t> pages = cache_.pages(entry);
+      for (int32_t begin = 0; begin < seen.most; begin += work.page_tokens) {
+        work.piece_page.push_back(pages[static_cast<size_t>(begin / work.page_tokens)]);
+        work.piece_tokens.push_back(std::min(work.page_tokens, seen.most - begin));
+      }
+      run_tokens += seen.most;
+      entry = seen.only_child;
+    }
+    work.run_tokens.push_back(run_tokens);
+    work.run_piece_begin.push_back(static_cast<int32_t>(work.piece_page.size()));
+    next_pair_.push_back(num_pairs);
+    num_pairs += first.queries;
+    work.run_pair_begin.push_back(num_pairs);
+  }
+  work.pair_query.resize(static_cast<size_t>(num_pairs));
+  work.pair_visible.resize(static_cast<size_t>(num_pairs));
+}
+
+void AttentionBuilder::list_pairs(TreeAttentionWork& work) {
+  for (size_t row = 0; row < queries_.size(); ++row) {
+    int32_t visible = queries_[row].visible;
+    int32_t visible_in_run = 0;
+    for (int32_t entry = queries_[row].entry; entry >= 0;) {
+      const Seen& seen = seen_[static_cast<size_t>(entry)];
+      visible_in_run += visible;
+      if (seen.run >= 0) {
+        const auto pair = static_cast<size_t>(next_pair_[static_cast<size_t>(seen.run)]++);
+        work.pair_query[pair] = static_cast<int32_t>(row);
+        work.pair_visible[pair] = visible_in_run;
+        visible_in_run = 0;
+      }
+      visible = seen.parent_used_tokens;
+      entry = seen.parent;
+    }
+  }
+}
+
+}  // namespace treepo
