@@ -1,0 +1,202 @@
+#include "learn/optimizer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace treepo {
+namespace {
+
+// Elements summed by one thread before partial sums are added, in the order of blocks.
+constexpr int64_t kNormBlock = 8192;
+// Below this many elements a second thread costs more than it brings.
+constexpr int64_t kGrain = 1 << 17;
+// As clip_grad_norm_ adds to the norm.
+constexpr double kClipEpsilon = 1e-6;
+
+template <typename T>
+double squared_norm_cpu(const T* values, int64_t size) {
+  const int64_t num_blocks = (size + kNormBlock - 1) / kNormBlock;
+  std::vector<double> sums(static_cast<size_t>(num_blocks));
+  at::parallel_for(0, num_blocks, kGrain / kNormBlock, [&](int64_t first, int64_t last) {
+    for (int64_t block = first; block < last; ++block) {
+      const int64_t end = std::min(size, (block + 1) * kNormBlock);
+      double sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t i = block * kNormBlock; i < end; ++i) {
+        sum += static_cast<double>(values[i]) * static_cast<double>(values[i]);
+      }
+      sums[static_cast<size_t>(block)] = sum;
+    }
+  });
+  double total = 0;
+  for (const double sum : sums) { total += sum; }
+  return total;
+}
+
+// The numbers of one step, in the dtype of the arithmetic.
+template <typename T>
+struct Coefficients {
+  T gradient_scale, keep, beta1_rest, beta2, beta2_rest, root_scale, epsilon, step_size;
+};
+
+template <typename T>
+Coefficients<T> coefficients(const OptimizerOptions& options, double learning_rate,
+                             double gradient_scale, bool decay, int64_t step) {
+  const double correction1 = 1.0 - std::pow(options.beta1, static_cast<double>(step));
+  const double correction2 = 1.0 - std::pow(options.beta2, static_cast<double>(step));
+  return {.gradient_scale = static_cast<T>(gradient_scale),
+          .keep = static_cast<T>(1.0 - (decay ? learning_rate * options.weight_decay : 0.0)),
+          .beta1_rest = static_cast<T>(1.0 - options.beta1),
+          .beta2 = static_cast<T>(options.beta2),
+          .beta2_rest = static_cast<T>(1.0 - options.beta2),
+          .root_scale = static_cast<T>(1.0 / std::sqrt(correction2)),
+          .epsilon = static_cast<T>(options.epsilon),
+          .step_size = static_cast<T>(learning_rate / correction1)};
+}
+
+// sqrt as one instruction: a call that may set errno keeps the loop from being vectorised.
+#if defined(__GNUC__) && !defined(__clang__)
+#define TREEPO_NO_MATH_ERRNO __attribute__((optimize("no-math-errno")))
+#else
+#define TREEPO_NO_MATH_ERRNO
+#endif
+
+template <typename T>
+TREEPO_NO_MATH_ERRNO void update_block(T* weights, const T* gradients, T* m, T* v, int64_t size,
+                                       const Coefficients<T>& c) {
+#pragma omp simd
+  for (int64_t i = 0; i < size; ++i) {
+    const T g = gradients[i] * c.gradient_scale;
+    m[i] += c.beta1_rest * (g - m[i]);
+    v[i] = v[i] * c.beta2 + c.beta2_rest * g * g;
+    weights[i] = weights[i] * c.keep -
+                 c.step_size * (m[i] / (std::sqrt(v[i]) * c.root_scale + c.epsilon));
+  }
+}
+
+template <typename T>
+void update_cpu(const at::Tensor& weights, const at::Tensor& gradients, const AdamWState& state,
+                const ParameterRange& range, const Coefficients<T>& c) {
+  T* w = weights.data_ptr<T>();
+  const T* g = gradients.const_data_ptr<T>();
+  T* m = state.first_moment.data_ptr<T>();
+  T* v = state.second_moment.data_ptr<T>();
+  at::parallel_for(range.begin, range.end, kGrain, [&](int64_t begin, int64_t end) {
+    update_block(w + begin, g + begin, m + begin, v + begin, end - begin, c);
+  });
+}
+
+void update_by_operations(at::Tensor weights, const at::Tensor& gradients, at::Tensor m,
+                          at::Tensor v, const Coefficients<double>& c) {
+  const at::Tensor g = gradients.to(weights.scalar_type()) * c.gradient_scale;
+  m.lerp_(g, c.beta1_rest);
+  v.mul_(c.beta2).addcmul_(g, g, c.beta2_rest);
+  weights.mul_(c.keep).addcdiv_(m, v.sqrt().mul_(c.root_scale).add_(c.epsilon), -c.step_size);
+}
+
+bool has_cpu_kernel(const at::Tensor& weights) {
+  return weights.is_cpu() &&
+         (weights.scalar_type() == at::kFloat || weights.scalar_type() == at::kDouble);
+}
+
+bool is_half(const at::Tensor& weights) {
+  return weights.scalar_type() == at::kHalf || weights.scalar_type() == at::kBFloat16;
+}
+
+void check_like(const char* what, const at::Tensor& expected, const at::Tensor& found) {
+  const bool same = expected.defined() == found.defined() &&
+                    (!expected.defined() || (expected.sizes() == found.sizes() &&
+                                             expected.scalar_type() == found.scalar_type()));
+  if (!same) {
+    const auto describe = [](const at::Tensor& t) {
+      return t.defined() ? fmt::format("{} values of {}", t.numel(), at::toString(t.scalar_type()))
+                         : std::string("nothing");
+    };
+    throw Error(fmt::format("optimiser state {} holds {}, the model needs {}", what,
+                            describe(found), describe(expected)),
+                "the checkpoint belongs to another model or dtype");
+  }
+}
+
+}  // namespace
+
+double gradient_norm(const at::Tensor& gradients) {
+  const at::Tensor flat = gradients.detach().contiguous();
+  if (flat.is_cpu() && flat.scalar_type() == at::kFloat) {
+    return std::sqrt(squared_norm_cpu(flat.const_data_ptr<float>(), flat.numel()));
+  }
+  if (flat.is_cpu() && flat.scalar_type() == at::kDouble) {
+    return std::sqrt(squared_norm_cpu(flat.const_data_ptr<double>(), flat.numel()));
+  }
+  return flat.to(at::kFloat).square().sum(at::kDouble).sqrt().item<double>();
+}
+
+AdamW::AdamW(at::Tensor weights, at::Tensor gradients, std::vector<ParameterRange> ranges,
+             const OptimizerOptions& options)
+    : weights_(weights.detach()),
+      gradients_(gradients.detach()),
+      ranges_(std::move(ranges)),
+      options_(options) {
+  TREEPO_CHECK(weights_.dim() == 1 && weights_.is_contiguous() && gradients_.is_contiguous() &&
+                   weights_.sizes() == gradients_.sizes() &&
+                   weights_.scalar_type() == gradients_.scalar_type(),
+               "weights and gradients differ or are not flat");
+  for (const ParameterRange& range : ranges_) {
+    TREEPO_CHECK(0 <= range.begin && range.begin <= range.end && range.end <= weights_.numel(),
+                 "range [{}, {}) of {} weights", range.begin, range.end, weights_.numel());
+  }
+  if (is_half(weights_)) { state_.master = weights_.to(at::kFloat); }
+  const at::Tensor& like = state_.master.defined() ? state_.master : weights_;
+  state_.first_moment = at::zeros_like(like);
+  state_.second_moment = at::zeros_like(like);
+}
+
+StepReport AdamW::step(double learning_rate) {
+  const at::NoGradGuard no_grad;
+  const double norm = gradient_norm(gradients_);
+  if (!std::isfinite(norm)) { return {.gradient_norm = norm, .skipped = true}; }
+  const double limit = options_.max_grad_norm;
+  const double scale = limit > 0 ? std::min(1.0, limit / (norm + kClipEpsilon)) : 1.0;
+  ++state_.steps;
+  update(learning_rate, scale);
+  return {.gradient_norm = norm, .skipped = false};
+}
+
+void AdamW::update(double learning_rate, double gradient_scale) {
+  const at::Tensor& target = state_.master.defined() ? state_.master : weights_;
+  for (const ParameterRange& range : ranges_) {
+    const auto c = [&]<typename T>(T) {
+      return coefficients<T>(options_, learning_rate, gradient_scale, range.decay, state_.steps);
+    };
+    if (!has_cpu_kernel(target) || target.scalar_type() != gradients_.scalar_type()) {
+      const auto part = [&](const at::Tensor& t) {
+        return t.narrow(0, range.begin, range.end - range.begin);
+      };
+      update_by_operations(part(target), part(gradients_), part(state_.first_moment),
+                           part(state_.second_moment), c(double{}));
+    } else if (target.scalar_type() == at::kFloat) {
+      update_cpu<float>(target, gradients_, state_, range, c(float{}));
+    } else {
+      update_cpu<double>(target, gradients_, state_, range, c(double{}));
+    }
+  }
+  if (state_.master.defined()) { weights_.copy_(state_.master); }
+}
+
+void AdamW::restore(const AdamWState& state) {
+  check_like("first moment", state_.first_moment, state.first_moment);
+  check_like("second moment", state_.second_moment, state.second_moment);
+  check_like("master weights", state_.master, state.master);
+  state_.first_moment.copy_(state.first_moment);
+  state_.second_moment.copy_(state.second_moment);
+  if (state_.master.defined()) { state_.master.copy_(state.master); }
+  state_.steps = state.steps;
+}
+
+}  // namespace treepo
