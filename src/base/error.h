@@ -32,10 +32,10 @@ class CheckFailure : public std::logic_error {
 
 }  // namespace treepo
 
-// TREEPO_CHECK(i < n, "row {} of {}", i, n): throws CheckFailure when a rule of the program's own is
-// broken. On in all builds: use it where it costs nothing beside the work around it.
-#define TREEPO_CHECK(condition, ...)                                                  \
-  do {                                                                                \
-    if (!(condition)) [[unlikely]]                                                    \
+// TREEPO_CHECK(i < n, "row {} of {}", i, n): throws CheckFailure when a rule of the program's own
+// is broken. On in all builds: use it where it costs nothing beside the work around it.
+#define TREEPO_CHECK(condition, ...)                                                      \
+  do {                                                                                    \
+    if (!(condition)) [[unlikely]]                                                        \
       ::treepo::check_failed(#condition, __FILE__, __LINE__, ::fmt::format(__VA_ARGS__)); \
   } while (false)

@@ -30,8 +30,8 @@ RandomStream::RandomStream(uint64_t seed, Purpose purpose, uint64_t query, uint6
   // Two chained Philox blocks hash (seed, purpose, query, visit) to the 96 bits of a stream's name.
   const auto low = [](uint64_t x) { return static_cast<uint32_t>(x); };
   const auto high = [](uint64_t x) { return static_cast<uint32_t>(x >> 32); };
-  const auto first = philox4x32({low(query), high(query), low(visit), high(visit)},
-                                {low(seed), high(seed)});
+  const auto first =
+      philox4x32({low(query), high(query), low(visit), high(visit)}, {low(seed), high(seed)});
   const auto second = philox4x32({first[2], first[3], static_cast<uint32_t>(purpose), 0x7452u},
                                  {first[0], first[1]});
   key_ = {second[0], second[1]};

@@ -10,16 +10,17 @@ namespace treepo {
 // Philox4x32-10: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
-// What a stream of random numbers is for. Values are part of what makes a run repeatable: append only.
+// What a stream of random numbers is for. Values are part of what makes a run repeatable: append
+// only.
 enum class Purpose : uint32_t {
-  train = 0,      // tokens of training rollouts
-  evaluate = 1,   // tokens of evaluation rollouts
-  growth = 2,     // first split, budgets, divergence
-  fallback = 3,   // choice of trajectory and boundary
-  data_order = 4, // shuffling of queries
-  weights = 5,    // fresh random models
-  generate = 6,   // problems and demonstrations that treepo makes itself
-  bootstrap = 7,  // resampling in evaluation
+  train = 0,       // tokens of training rollouts
+  evaluate = 1,    // tokens of evaluation rollouts
+  growth = 2,      // first split, budgets, divergence
+  fallback = 3,    // choice of trajectory and boundary
+  data_order = 4,  // shuffling of queries
+  weights = 5,     // fresh random models
+  generate = 6,    // problems and demonstrations that treepo makes itself
+  bootstrap = 7,   // resampling in evaluation
 };
 
 // A stream: every draw from it is addressed by a (node, position) pair.
