@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -10,12 +11,14 @@ namespace treepo {
 // help. Parts take the one struct that concerns them, never the whole.
 
 struct ModelOptions {
-  std::string path;                 // Hugging Face directory; empty: a fresh random model
-  std::string device = "cpu";       // cpu, cuda, cuda:N
-  std::string dtype = "float32";    // float32, float64, bfloat16, float16
-  // A fresh random model (path empty):
+  std::string path;               // Hugging Face directory; empty: a fresh random model
+  std::string device = "cpu";     // cpu, cuda, cuda:N
+  std::string dtype = "float32";  // float32, float64, bfloat16, float16
+  bool random_weights = false;      // take config.json and tokenizer of path, but fresh weights
+  // A fresh model with the quickstart's tokenizer (path empty):
   std::string architecture = "llama";
-  int64_t hidden_size = 96, num_layers = 3, num_heads = 4, num_kv_heads = 2, intermediate_size = 256;
+  int64_t hidden_size = 96, num_layers = 3, num_heads = 4, num_kv_heads = 2,
+          intermediate_size = 256;
   int64_t max_positions = 512;
   double rope_theta = 10000.0;
   double initializer_range = 0.02;
@@ -27,17 +30,17 @@ enum class FallbackPolicy { none, random };
 
 // How a tree grows. Terms: docs/architecture.md.
 struct GrowthOptions {
-  int64_t width = 16;               // trajectories wanted for each query
-  int64_t depth = 14;               // largest number of segments on a path
-  int64_t segment_tokens = 512;     // tokens of a segment at most
-  int64_t branching_factor = 2;     // new paths granted for each path at a segment's end
-  int64_t first_split_min = 2;      // copies of the root: drawn uniformly from [min, max]
+  int64_t width = 16;            // trajectories wanted for each query
+  int64_t depth = 14;            // largest number of segments on a path
+  int64_t segment_tokens = 512;  // tokens of a segment at most
+  int64_t branching_factor = 2;  // new paths granted for each path at a segment's end
+  int64_t first_split_min = 2;   // copies of the root: drawn uniformly from [min, max]
   int64_t first_split_max = 2;
-  bool sequential = false;          // first split = width, no branching: GRPO's sampling
+  bool sequential = false;  // first split = width, no branching: GRPO's sampling
   BudgetSplit divergence = BudgetSplit::even;
   FallbackPolicy fallback = FallbackPolicy::random;
-  int64_t fallback_window = 0;      // tokens; boundaries are its multiples; 0: segment_tokens
-  int64_t fallback_max_windows = 0; // most windows dropped from a trajectory's end; 0: no limit
+  int64_t fallback_window = 0;       // tokens; boundaries are its multiples; 0: segment_tokens
+  int64_t fallback_max_windows = 0;  // most windows dropped from a trajectory's end; 0: no limit
 };
 
 struct StopOptions {
@@ -51,6 +54,12 @@ struct StopOptions {
   std::vector<std::string> stop_strings;
 };
 
+// Tokens that a response may have at most: the length rule or the depth, whichever ends it first.
+inline int64_t longest_response(const GrowthOptions& growth, const StopOptions& stop) {
+  const int64_t by_depth = growth.depth * growth.segment_tokens;
+  return stop.response_tokens > 0 ? std::min(stop.response_tokens, by_depth) : by_depth;
+}
+
 struct SamplingOptions {
   double temperature = 1.0;
   int64_t top_k = 0;
@@ -59,19 +68,26 @@ struct SamplingOptions {
 };
 
 struct EngineOptions {
-  int64_t max_rows = 256;           // active paths decoded in one step
-  int64_t max_step_tokens = 2048;   // rows and prefilled tokens of one step together
+  int64_t max_rows = 256;          // active paths decoded in one step
+  int64_t max_step_tokens = 2048;  // rows and prefilled tokens of one step together
   int64_t page_tokens = 16;
-  int64_t cache_mib = 1024;         // memory for keys and values
+  int64_t cache_mib = 1024;  // memory for keys and values
 };
 
-enum class AdvantageKind { tree, tree_size_weighted, tree_reject_degenerate, tree_reject_degenerate_size_weighted, tree_no_root, grpo };
+enum class AdvantageKind {
+  tree,
+  tree_size_weighted,
+  tree_reject_degenerate,
+  tree_reject_degenerate_size_weighted,
+  tree_no_root,
+  grpo
+};
 
 struct AdvantageOptions {
   AdvantageKind kind = AdvantageKind::tree;
-  bool query_std = false;           // divide by the query's standard deviation of rewards
-  bool whiten = true;               // subtract the batch's token mean, divide by its token std
-  double epsilon = 1e-6;            // added to a standard deviation
+  bool query_std = false;  // divide by the query's standard deviation of rewards
+  bool whiten = true;      // subtract the batch's token mean, divide by its token std
+  double epsilon = 1e-6;   // added to a standard deviation
 };
 
 enum class Objective { dapo, grpo, dr_grpo };
@@ -79,10 +95,11 @@ enum class Objective { dapo, grpo, dr_grpo };
 struct ObjectiveOptions {
   Objective kind = Objective::dapo;
   double clip_low = 0.2, clip_high = 0.28;
-  double dual_clip = 10.0;          // 0: off
-  double kl_beta = 0.0;             // KL (k3) to the reference model
-  double entropy_beta = 0.0;        // entropy bonus
-  double importance_cap = 0.0;      // truncated importance weights for the sampler/trainer mismatch; 0: off
+  double dual_clip = 10.0;    // 0: off
+  double kl_beta = 0.0;       // KL (k3) to the reference model
+  double entropy_beta = 0.0;  // entropy bonus
+  double importance_cap =
+      0.0;  // truncated importance weights for the sampler/trainer mismatch; 0: off
 };
 
 struct OptimizerOptions {
@@ -91,59 +108,60 @@ struct OptimizerOptions {
   std::string schedule = "constant";  // constant, cosine, linear
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double weight_decay = 0.1;
-  double max_grad_norm = 1.0;       // 0: no clipping
+  double max_grad_norm = 1.0;  // 0: no clipping
 };
 
 struct UpdateOptions {
   int64_t updates_per_batch = 4;
-  int64_t max_tokens = 8192;        // packed tokens run at once; gradients accumulate over packs
+  int64_t max_tokens = 8192;  // packed tokens run at once; gradients accumulate over packs
   int64_t logit_chunk_tokens = 1024;
-  bool packed = true;               // false: every trajectory apart
+  bool packed = true;  // false: every trajectory apart
   bool recompute_old_logprobs = false;
 };
 
 struct RewardOptions {
-  std::string kind = "exact";       // carry, digits, exact, numeric
-  double overlong_tokens = 0;       // reward falls linearly by overlong_penalty over the last this many tokens
+  std::string kind = "exact";  // carry, digits, exact, numeric
+  int64_t overlong_tokens =
+      0;  // reward falls linearly by overlong_penalty over the last this many tokens
   double overlong_penalty = 1.0;
 };
 
 struct DataOptions {
-  std::string kind = "jsonl";       // jsonl, carry
-  std::string train, test;          // files (jsonl)
-  int64_t held_out = 1000;          // problems held out (carry)
+  std::string kind = "jsonl";  // jsonl, carry
+  std::string train, test;     // files (jsonl)
+  int64_t held_out = 1000;     // problems held out (carry)
   int64_t seed = 0;
 };
 
 struct WarmStartOptions {
-  int64_t steps = 0;                // 0: none
+  int64_t steps = 0;  // 0: none
   int64_t batch = 32;
   double learning_rate = 4e-3;
   int64_t warmup_steps = 50;
-  double carry_bug = 0.6;           // probability that a demonstration forgets a carry or borrow
+  double carry_bug = 0.6;  // probability that a demonstration forgets a carry or borrow
 };
 
 struct TrainOptions {
   int64_t seed = 1;
   int64_t max_steps = 100;
-  double epochs = 0;                // 0: max_steps decides
+  double epochs = 0;  // 0: max_steps decides
   int64_t queries_per_step = 16;
-  bool dynamic_sampling = true;     // replace queries whose scores are all equal
+  bool dynamic_sampling = true;  // replace queries whose scores are all equal
   int64_t max_sampling_rounds = 10;
   std::string run_dir = "runs/run";
   int64_t checkpoint_every = 50;
   int64_t keep_checkpoints = 2;
-  int64_t threads = 0;              // 0: all cores
-  int64_t sample_queries = 4;       // trees written to samples.jsonl each step
+  int64_t threads = 0;         // 0: all cores
+  int64_t sample_queries = 4;  // trees written to samples.jsonl each step
 };
 
 struct EvaluateOptions {
-  int64_t every = 25;               // steps; 0: only before and after
-  int64_t queries = 400;            // 0: all
+  int64_t every = 25;     // steps; 0: only before and after
+  int64_t queries = 400;  // 0: all
   int64_t samples = 4;
   double temperature = 1.0;
   double top_p = 1.0;
-  bool greedy = true;               // also one greedy answer for each query
+  bool greedy = true;  // also one greedy answer for each query
 };
 
 struct RunOptions {
