@@ -9,6 +9,12 @@
 
 namespace treepo {
 
+namespace {
+
+constexpr int64_t kMost = int64_t{1} << 24;  // node ids and lengths are 32-bit numbers
+
+}  // namespace
+
 TreeGrowth::TreeGrowth(const GrowthOptions& options, uint64_t seed, uint64_t query, uint64_t visit)
     : options_(options),
       growth_(seed, Purpose::growth, query, visit),
@@ -38,7 +44,6 @@ std::vector<Branch> TreeGrowth::next(const SearchTree& tree, std::span<const int
 }
 
 void check_growth_options(const GrowthOptions& options) {
-  constexpr int64_t kMost = int64_t{1} << 24;  // node ids and lengths are 32-bit numbers
   const auto check = [](std::string_view key, int64_t value, int64_t smallest) {
     if (value < smallest || value > kMost) {
       throw Error(fmt::format("rollout.{} is {}", key, value),

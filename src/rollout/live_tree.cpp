@@ -1,0 +1,139 @@
+#include "rollout/live_tree.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+
+namespace treepo {
+
+LiveTree::LiveTree(size_t query_index, const Query& query, const RolloutSettings& settings,
+                   const StopRules& rules, TreeCache& cache)
+    : query_index_(query_index),
+      query_(query),
+      settings_(settings),
+      rules_(rules),
+      cache_(cache),
+      tree_(query.prompt, rules.segment_tokens),
+      growth_(settings.growth, settings.seed, query.id, query.visit),
+      token_stream_(settings.seed, settings.purpose, query.id, query.visit) {
+  entries_.push_back(cache_.add(-1, 0));
+  grow(growth_.start());
+}
+
+LiveTree::~LiveTree() {
+  for (Front& front : fronts_) {
+    if (front.running) suspend(front);
+  }
+  while (!entries_.empty()) {
+    cache_.remove(entries_.back());
+    entries_.pop_back();
+  }
+}
+
+void LiveTree::grow(const std::vector<Branch>& branches) {
+  first_node_ = tree_.num_nodes();
+  for (const Branch& branch : branches) {
+    const int32_t used = branch.parent == 0 ? prompt_tokens() : branch.parent_used_tokens;
+    fronts_.push_back({.node = branch.parent,
+                       .used = used,
+                       .first_child = tree_.num_nodes(),
+                       .copies = branch.copies});
+    for (int32_t copy = 0; copy < branch.copies; ++copy) {
+      tree_.add_child(branch.parent, branch.parent_used_tokens);
+      entries_.push_back(cache_.add(cache_entry(branch.parent), used));
+    }
+  }
+  active_paths_ = tree_.num_nodes() - first_node_;
+  ends_.assign(static_cast<size_t>(active_paths_), {});
+}
+
+bool LiveTree::is_eos(int32_t token) const {
+  return std::ranges::find(settings_.eos_ids, token) != settings_.eos_ids.end();
+}
+
+void LiveTree::take(size_t front_index, const DrawnToken* drawn,
+                    const RolloutCallbacks& callbacks) {
+  Front& front = fronts_[front_index];
+  const bool asks_text = !settings_.stop.stop_strings.empty();
+  for (int32_t copy = 0; copy < front.copies; ++copy) {
+    const int32_t node = front.first_child + copy;
+    tree_.append(node, drawn[copy].token, drawn[copy].logprob, drawn[copy].entropy);
+    const TokenFacts facts{
+        .eos = is_eos(drawn[copy].token),
+        .stop_string = asks_text && callbacks.ends_with_stop_string(query_, tree_, node)};
+    if (!ends_segment(rules_, tree_.node(node), facts)) continue;
+    path_end(node) = {.ended = true, .last_token = facts};
+    --active_paths_;
+    unsettled_ = true;
+  }
+  if (front.first_child == front.node) {
+    ++front.used;
+  } else {
+    unsettled_ = true;
+  }
+}
+
+// Ended paths leave; a branching point whose tokens are drawn becomes one front for each path.
+void LiveTree::settle() {
+  if (!unsettled_) return;
+  unsettled_ = false;
+  settled_.clear();
+  for (Front& front : fronts_) {
+    const bool is_path = front.first_child == front.node;
+    const bool drawn = tree_.node(front.first_child).num_tokens > 0;
+    if (is_path ? !path_end(front.node).ended : !drawn) {
+      settled_.push_back(front);
+      continue;
+    }
+    if (front.running) suspend(front);
+    for (int32_t copy = 0; !is_path && copy < front.copies; ++copy) {
+      const int32_t node = front.first_child + copy;
+      if (!path_end(node).ended) {
+        settled_.push_back({.node = node, .used = 1, .first_child = node});
+      }
+    }
+  }
+  fronts_.swap(settled_);
+}
+
+void LiveTree::cross_barrier(const RolloutCallbacks& callbacks) {
+  std::vector<int32_t> active;
+  int32_t stopped = 0;
+  for (int32_t node = first_node_; node < tree_.num_nodes(); ++node) {
+    const SegmentFacts facts =
+        rules_.need_segment_facts() ? callbacks.judge_segment(query_, tree_, node) : SegmentFacts{};
+    const StopReason reason =
+        judge_segment(rules_, tree_.node(node), path_end(node).last_token, facts);
+    if (reason == StopReason::none) {
+      active.push_back(node);
+      continue;
+    }
+    ++stopped;
+    const bool discarded = is_too_short(rules_, tree_.node(node));
+    tree_.stop(node, reason, discarded);
+    discarded_paths_ += discarded ? 1 : 0;
+    if (!discarded && callbacks.trajectory_done) callbacks.trajectory_done(query_, tree_, node);
+  }
+  grow(growth_.next(tree_, active, stopped));
+  finished_ = fronts_.empty();
+}
+
+void LiveTree::start(Front& front) {
+  cache_.use(cache_entry(front.node));
+  front.running = true;
+  ++running_fronts_;
+}
+
+void LiveTree::suspend(Front& front) {
+  cache_.unuse(cache_entry(front.node));
+  front.running = false;
+  --running_fronts_;
+}
+
+SearchTree LiveTree::release_tree() {
+  tree_.shrink_to_fit();
+  return std::move(tree_);
+}
+
+}  // namespace treepo
