@@ -17,7 +17,7 @@ class ShuffledQueries : public QuerySource {
   ShuffledQueries(std::vector<Problem> problems, uint64_t seed)
       : problems_(std::move(problems)), order_(std::ssize(problems_), seed) {}
 
-  Query at(int64_t position) override {
+  ProblemVisit at(int64_t position) override {
     const QueryOrder::Draw draw = order_.at(position);
     return {problems_[static_cast<size_t>(draw.query)], static_cast<uint64_t>(draw.query),
             static_cast<uint64_t>(draw.visit)};
@@ -33,7 +33,7 @@ class CarryQueries : public QuerySource {
  public:
   explicit CarryQueries(uint64_t seed) : task_(seed) {}
 
-  Query at(int64_t position) override {
+  ProblemVisit at(int64_t position) override {
     return {task_.training_problem(position), static_cast<uint64_t>(position), 0};
   }
   std::span<const Problem> problems() const override { return {}; }

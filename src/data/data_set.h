@@ -11,7 +11,7 @@
 namespace treepo {
 
 // One rollout's question.
-struct Query {
+struct ProblemVisit {
   Problem problem;
   uint64_t number = 0;  // of the problem in its data set, for random numbers: the same each time
   uint64_t visit = 0;   // how often the problem came before, for random numbers: it draws anew
@@ -21,7 +21,7 @@ struct Query {
 class QuerySource {
  public:
   virtual ~QuerySource() = default;
-  virtual Query at(int64_t position) = 0;  // position >= 0; always the same for a position
+  virtual ProblemVisit at(int64_t position) = 0;  // position >= 0; always the same for a position
   // The problems of an epoch, each asked once in it; empty where the source has no end.
   virtual std::span<const Problem> problems() const = 0;
 };
