@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/timer.h"
+#include "config/options.h"
+#include "data/data_set.h"
+#include "reward/verifier.h"
+#include "rollout/engine.h"
+#include "train/trajectory_text.h"
+#include "train/training_query.h"
+#include "tree/search_tree.h"
+
+namespace treepo {
+
+// A tree with what its verifier said. All lists have one entry per tree.leaves(), in its order.
+struct ScoredTree {
+  TrainingQuery query;
+  SearchTree tree;
+  std::vector<std::string> responses;  // text of each trajectory without its EOS
+  std::vector<Verdict> verdicts;
+  std::vector<double> rewards;     // score minus the overlong penalty
+  std::vector<double> advantages;  // filled by the trainer; empty before
+
+  double mean_score() const;
+};
+
+struct CollectedBatch {
+  std::vector<ScoredTree> kept;     // these train
+  std::vector<ScoredTree> dropped;  // all scores equal (or no trajectory): nothing to learn from
+  int64_t next_position = 0;        // first query that was not used
+  int64_t rounds = 0;
+};
+
+// Rolls out queries from a position on and verifies them until queries_per_step trees are kept. With
+// dynamic sampling (DAPO, arXiv 2503.14476) a tree whose scores, before penalties, are all equal is
+// dropped and another query takes its place, in at most max_sampling_rounds rounds; then the batch is
+// what there is.
+class BatchCollector {
+ public:
+  BatchCollector(const RunOptions& options, QuerySource& source, const TokenText& text,
+                 Verifier& verifier, RolloutEngine& engine);
+
+  // Adds its seconds to phases "sample" and "verify".
+  CollectedBatch collect(int64_t position, const RolloutCallbacks& callbacks, PhaseTimes& times);
+
+ private:
+  bool teaches_nothing(const ScoredTree& scored) const;
+
+  const RunOptions& options_;
+  QuerySource& source_;
+  const TokenText& text_;
+  Verifier& verifier_;
+  RolloutEngine& engine_;
+};
+
+ScoredTree score_tree(TrainingQuery query, SearchTree tree, const TokenText& text,
+                      Verifier& verifier, const RunOptions& options);
+
+}  // namespace treepo

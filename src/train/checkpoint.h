@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "learn/optimizer.h"
+#include "model/decoder.h"
+
+namespace treepo {
+
+// What a run needs besides weights and optimiser to go on as if it had never stopped.
+struct TrainState {
+  int64_t step = 0;           // steps done
+  int64_t next_position = 0;  // next query of the data order
+  int64_t metrics_bytes = 0;  // sizes of the logs when the checkpoint was taken:
+  int64_t samples_bytes = 0;  // a resumed run cuts them back to these
+  int64_t best_step = -1;     // step with the best evaluation so far; -1: none
+  double best_score = 0;
+  double first_pass_at_1 = 0, first_greedy = 0;  // of the evaluation at step 0; greedy -1: none
+  int64_t unique_tokens = 0;      // decoded in training so far
+  int64_t trajectory_tokens = 0;  // sum of the trajectories' lengths so far
+  int64_t skipped_updates = 0;
+  int64_t threads = 0;  // results repeat bit by bit with the same number only
+};
+
+// RUN/checkpoints/step-000050/: model.safetensors, config.json and tokenizer files (a Hugging Face
+// directory), optimizer.safetensors, state.json, and DONE, written last. A folder without DONE is
+// not a checkpoint. `best` is a link to the one with the best evaluation.
+class CheckpointStore {
+ public:
+  CheckpointStore(std::string run_dir, int64_t keep);
+
+  // Writes under a temporary name, syncs, renames, then marks it DONE and removes what is neither
+  // among the newest `keep` nor the best. Throws Error (full disk, …) and leaves older ones as they are.
+  void save(const TrainState& state, const Decoder& decoder, const AdamW& optimizer,
+            const std::string& tokenizer_dir);
+
+  // The newest complete checkpoint's folder.
+  std::optional<std::string> latest() const;
+  std::string folder(int64_t step) const;
+
+  // The model is loaded from the same folder by Decoder::load.
+  static TrainState load_state(const std::string& folder);
+  static AdamWState load_optimizer(const std::string& folder);
+
+  // Removes folders that a killed process left half written.
+  void remove_incomplete();
+
+ private:
+  std::vector<int64_t> complete_steps() const;  // ascending
+  void point_best_at(int64_t step);
+  void prune(const TrainState& state);
+
+  std::string root_;
+  int64_t keep_;
+};
+
+}  // namespace treepo

@@ -1,0 +1,26 @@
+#include "train/run_directory.h"
+
+#include "base/error.h"
+#include "base/files.h"
+
+namespace treepo {
+
+RunPaths::RunPaths(const std::string& run_dir)
+    : root(run_dir),
+      config(join_path(run_dir, "config.toml")),
+      metrics(join_path(run_dir, "metrics.jsonl")),
+      samples(join_path(run_dir, "samples.jsonl")),
+      tokenizer(join_path(run_dir, "tokenizer")),
+      reference(join_path(run_dir, "reference")) {}
+
+void create_run_directory(const RunPaths& paths) {
+  if (file_system().exists(paths.config)) {
+    throw Error(fmt::format("{} holds a run already", paths.root),
+                fmt::format("go on with it: treepo train --resume {}; or name another folder: --set "
+                            "train.run_dir=DIR",
+                            paths.root));
+  }
+  file_system().make_directories(paths.root);
+}
+
+}  // namespace treepo

@@ -1,0 +1,162 @@
+#include "train/step_metrics.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace treepo {
+
+namespace {
+
+double ratio(double numerator, double denominator) {
+  return denominator == 0 ? 0 : numerator / denominator;
+}
+
+// Sums over all trajectories that were sampled for a step.
+struct TrajectorySums {
+  double count = 0, score = 0, score_squared = 0, reward = 0, correct = 0;
+  double tokens = 0, longest = 0, unique_tokens = 0, finished = 0, entropy = 0;
+  double stops[8] = {};  // by StopReason
+
+  void add(const ScoredTree& scored) {
+    for (size_t i = 0; i < scored.verdicts.size(); ++i) {
+      const int32_t leaf = scored.tree.leaves()[i];
+      const double length = scored.tree.path_tokens(leaf);
+      const StopReason stop = scored.tree.node(leaf).stop;
+      count += 1;
+      score += scored.verdicts[i].score;
+      score_squared += scored.verdicts[i].score * scored.verdicts[i].score;
+      reward += scored.rewards[i];
+      correct += scored.verdicts[i].correct ? 1 : 0;
+      tokens += length;
+      longest = std::max(longest, length);
+      finished += is_finished(stop) ? 1 : 0;
+      stops[static_cast<size_t>(stop)] += 1;
+    }
+    for (int32_t node = 0; node < scored.tree.num_nodes(); ++node)
+      for (double value : scored.tree.entropies(node)) entropy += value;
+    unique_tokens += static_cast<double>(scored.tree.unique_tokens());
+  }
+};
+
+TrajectorySums sum_trajectories(const CollectedBatch& batch) {
+  TrajectorySums sums;
+  for (const ScoredTree& scored : batch.kept) sums.add(scored);
+  for (const ScoredTree& scored : batch.dropped) sums.add(scored);
+  return sums;
+}
+
+void add_sampling(Metrics& metrics, const CollectedBatch& batch, const RolloutStats& before,
+                  const RolloutStats& after) {
+  const TrajectorySums sums = sum_trajectories(batch);
+  const double mean = ratio(sums.score, sums.count);
+  metrics.set("success", ratio(sums.correct, sums.count));
+  metrics.set("score/mean", mean);
+  metrics.set("score/std",
+              std::sqrt(std::max(0.0, ratio(sums.score_squared, sums.count) - mean * mean)));
+  metrics.set("reward/mean", ratio(sums.reward, sums.count));
+  metrics.set("response/tokens_mean", ratio(sums.tokens, sums.count));
+  metrics.set("response/tokens_max", sums.longest);
+  metrics.set("response/finished", ratio(sums.finished, sums.count));
+  for (StopReason reason : {StopReason::answer, StopReason::eos, StopReason::stop_string,
+                            StopReason::length, StopReason::depth, StopReason::repetition}) {
+    metrics.set(fmt::format("stop/{}", stop_reason_name(reason)),
+                ratio(sums.stops[static_cast<size_t>(reason)], sums.count));
+  }
+  metrics.set("sampling/entropy", ratio(sums.entropy, sums.unique_tokens));
+  metrics.set("sampling/queries_kept", static_cast<int64_t>(batch.kept.size()));
+  metrics.set("sampling/queries_dropped", static_cast<int64_t>(batch.dropped.size()));
+  metrics.set("sampling/rounds", batch.rounds);
+  metrics.set("sampling/trajectories", static_cast<int64_t>(sums.count));
+  metrics.set("sampling/unique_tokens", static_cast<int64_t>(sums.unique_tokens));
+  metrics.set("sampling/trajectory_tokens", static_cast<int64_t>(sums.tokens));
+  metrics.set("sampling/unique_share", ratio(sums.unique_tokens, sums.tokens));
+  metrics.set("sampling/prefilled_tokens", after.prefilled_tokens - before.prefilled_tokens);
+  metrics.set("sampling/discarded_paths", after.discarded_paths - before.discarded_paths);
+  metrics.set("sampling/suspensions", after.suspensions - before.suspensions);
+  metrics.set("sampling/cut_mass",
+              ratio(after.cut_mass - before.cut_mass,
+                    static_cast<double>(after.drawn_tokens - before.drawn_tokens)));
+}
+
+void add_update(Metrics& metrics, const BatchUpdate& update, double learning_rate) {
+  const ObjectiveStatistics& all = update.objective;
+  const ObjectiveStatistics& same = update.same_weights;
+  const auto tokens = static_cast<double>(all.tokens);
+  const auto same_tokens = static_cast<double>(same.tokens);
+  const auto steps = static_cast<double>(update.steps - update.skipped);
+  metrics.set("loss", ratio(all.loss, static_cast<double>(update.steps)));
+  metrics.set("grad_norm", ratio(update.gradient_norm_sum, steps));
+  metrics.set("grad_norm_max", update.gradient_norm_max);
+  metrics.set("learning_rate", learning_rate);
+  metrics.set("update/steps", update.steps);
+  metrics.set("update/skipped", update.skipped);
+  metrics.set("update/trajectory_tokens", update.trajectory_tokens);
+  metrics.set("update/unique_tokens", update.unique_tokens);
+  metrics.set("update/packed_tokens", update.packed_tokens);
+  metrics.set("clip/low", ratio(static_cast<double>(all.clipped_low), tokens));
+  metrics.set("clip/high", ratio(static_cast<double>(all.clipped_high), tokens));
+  metrics.set("clip/dual", ratio(static_cast<double>(all.dual_clipped), tokens));
+  metrics.set("ratio/mean", ratio(all.ratio_sum, tokens));
+  metrics.set("ratio/max", all.ratio_max);
+  metrics.set("entropy", ratio(all.entropy_sum, tokens));
+  metrics.set("kl", ratio(all.kl_sum, tokens));
+  metrics.set("mismatch/mean", ratio(same.mismatch_sum, same_tokens));
+  metrics.set("mismatch/max", same.mismatch_max);
+  metrics.set("mismatch/outside", ratio(static_cast<double>(same.mismatch_outside), same_tokens));
+  metrics.set("mismatch/importance_mean", ratio(same.importance_sum, same_tokens));
+}
+
+void add_times(Metrics& metrics, const CollectedBatch& batch, const BatchUpdate& update,
+               const RolloutStats& before, const RolloutStats& after, const PhaseTimes& times,
+               double seconds) {
+  const TrajectorySums sums = sum_trajectories(batch);
+  const double sample = times.seconds("sample"), learn = times.seconds("update");
+  const double model = after.model_seconds - before.model_seconds;
+  metrics.set("time/step", seconds);
+  metrics.set("time/sample", sample);
+  metrics.set("time/sample_model", model);
+  metrics.set("time/verify", times.seconds("verify"));
+  metrics.set("time/advantage", times.seconds("advantage"));
+  metrics.set("time/update", learn);
+  metrics.set("time/pack", times.seconds("pack"));
+  metrics.set("time/overhead", seconds - model - (learn - times.seconds("pack")));
+  metrics.set("speed/unique_tokens_per_s", ratio(sums.unique_tokens, sample));
+  metrics.set("speed/trajectory_tokens_per_s", ratio(sums.tokens, sample));
+  metrics.set("speed/trajectories_per_s", ratio(sums.count, sample));
+  metrics.set("speed/update_packed_tokens_per_s",
+              ratio(static_cast<double>(update.packed_tokens), learn));
+}
+
+}  // namespace
+
+void BatchUpdate::add(const UpdateReport& report, bool weights_as_sampled) {
+  objective.add(report.objective);
+  if (weights_as_sampled) same_weights.add(report.objective);
+  ++steps;
+  trajectory_tokens += report.trajectory_tokens;
+  unique_tokens += report.unique_tokens;
+  packed_tokens += report.packed_tokens;
+  if (report.step.skipped) {
+    ++skipped;
+    return;
+  }
+  gradient_norm_sum += report.step.gradient_norm;
+  gradient_norm_max = std::max(gradient_norm_max, report.step.gradient_norm);
+}
+
+Metrics step_metrics(const CollectedBatch& batch, const BatchUpdate& update,
+                     const RolloutStats& before, const RolloutStats& after, double learning_rate,
+                     const PhaseTimes& times, double seconds) {
+  Metrics metrics;
+  add_sampling(metrics, batch, before, after);
+  add_update(metrics, update, learning_rate);
+  add_times(metrics, batch, update, before, after, times, seconds);
+  return metrics;
+}
+
+double success_rate(const CollectedBatch& batch) {
+  const TrajectorySums sums = sum_trajectories(batch);
+  return ratio(sums.correct, sums.count);
+}
+
+}  // namespace treepo

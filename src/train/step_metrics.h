@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/metrics.h"
+#include "base/timer.h"
+#include "learn/update.h"
+#include "rollout/engine.h"
+#include "train/batch_collector.h"
+
+namespace treepo {
+
+// The optimiser steps of one batch together.
+struct BatchUpdate {
+  ObjectiveStatistics objective;
+  // Of the updates before the weights changed: the sampler's and the trainer's log-probs of the same
+  // weights. All updates' where old log-probs were recomputed.
+  ObjectiveStatistics same_weights;
+  double gradient_norm_sum = 0, gradient_norm_max = 0;
+  int64_t steps = 0, skipped = 0;
+  int64_t trajectory_tokens = 0, unique_tokens = 0, packed_tokens = 0;
+
+  void add(const UpdateReport& report, bool weights_as_sampled);
+};
+
+// metrics.jsonl's line of one training step; docs/metrics.md says what each name means.
+Metrics step_metrics(const CollectedBatch& batch, const BatchUpdate& update,
+                     const RolloutStats& before, const RolloutStats& after, double learning_rate,
+                     const PhaseTimes& times, double seconds);
+
+// Share of the batch's trajectories (dropped trees included) whose answer is right.
+double success_rate(const CollectedBatch& batch);
+
+}  // namespace treepo

@@ -1,0 +1,300 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "config/save.h"
+#include "learn/advantage.h"
+#include "learn/schedule.h"
+#include "train/threads.h"
+#include "train/tree_record.h"
+#include "train/warm_start.h"
+
+namespace treepo {
+
+namespace {
+
+// A run that resumes takes model and tokenizer from its newest checkpoint.
+LoadedModel load_run_model(const RunOptions& options, const RunPaths& paths,
+                           const std::optional<std::string>& checkpoint) {
+  ModelOptions model = options.model;
+  if (checkpoint) {
+    model.path = *checkpoint;
+    model.random_weights = false;
+  }
+  return load_model(model, static_cast<uint64_t>(options.train.seed), paths.tokenizer);
+}
+
+RolloutSettings training_rollout(const RunOptions& options, const TokenText& text) {
+  return {.growth = options.rollout,
+          .stop = options.stop,
+          .sampling = options.sampling,
+          .engine = options.engine,
+          .eos_ids = text.eos_ids,
+          .seed = static_cast<uint64_t>(options.train.seed),
+          .purpose = Purpose::train};
+}
+
+PackRunOptions pack_run_options(const RunOptions& options) {
+  return {.temperature = options.sampling.temperature,
+          .max_tokens = options.update.max_tokens,
+          .logit_chunk_tokens = options.update.logit_chunk_tokens,
+          .packed = options.update.packed};
+}
+
+std::vector<TrainingQuery> test_queries(const DataSet& data, const RunOptions& options,
+                                        const Tokenizer& tokenizer) {
+  std::vector<TrainingQuery> queries = make_training_queries(data.test, tokenizer);
+  const auto wanted = static_cast<size_t>(options.evaluate.queries);
+  if (wanted > 0 && wanted < queries.size()) queries.resize(wanted);
+  return queries;
+}
+
+// Trees [first, last) of `count`, cut into `parts` of nearly equal size.
+std::pair<size_t, size_t> part_of(size_t count, int64_t part, int64_t parts) {
+  const auto p = static_cast<size_t>(part), n = static_cast<size_t>(parts);
+  return {count * p / n, count * (p + 1) / n};
+}
+
+}  // namespace
+
+Trainer::Trainer(RunOptions options, Start start)
+    : options_(std::move(options)),
+      paths_(options_.train.run_dir),
+      checkpoints_(paths_.root, options_.train.keep_checkpoints),
+      checkpoint_(start == Start::resume ? checkpoints_.latest() : std::nullopt),
+      state_(checkpoint_ ? CheckpointStore::load_state(*checkpoint_) : TrainState{}),
+      verifier_(make_verifier(options_.reward)),
+      data_(load_data_set(options_.data)),
+      model_(load_run_model(options_, paths_, checkpoint_)),
+      text_{model_.tokenizer, model_.decoder.config().eos_token_ids},
+      optimizer_(make_optimizer(model_.decoder, options_.optimizer)),
+      step_model_(model_.decoder),
+      test_queries_(test_queries(data_, options_, model_.tokenizer)),
+      engine_(step_model_, training_rollout(options_, text_)),
+      collector_(options_, *data_.train, text_, *verifier_, engine_) {
+  for (const Problem& problem : data_.train->problems()) verifier_->check(problem);
+  for (const TrainingQuery& query : test_queries_) verifier_->check(query.problem);
+  state_.threads = use_threads(resumed_threads(options_.train.threads, state_.threads));
+  if (start == Start::fresh) create_run_directory(paths_);
+  checkpoints_.remove_incomplete();
+  if (checkpoint_) optimizer_.restore(CheckpointStore::load_optimizer(*checkpoint_));
+  logs_.emplace(paths_);
+  logs_->metrics.file().cut_to_size(static_cast<uint64_t>(state_.metrics_bytes));
+  logs_->samples.cut_to_size(static_cast<uint64_t>(state_.samples_bytes));
+  write_file_atomically(paths_.config, options_as_toml(options_));
+}
+
+TrainSummary Trainer::run(const std::function<bool()>& stop_requested) {
+  const Timer timer;
+  if (!checkpoint_) {
+    run_warm_start();
+    keep_reference();
+    evaluate_and_log();
+    save_checkpoint();
+  }
+  load_reference();
+
+  Progress progress("train", options_.train.max_steps, state_.step);
+  bool interrupted = false;
+  while (!finished() && !interrupted) {
+    train_step(progress);
+    const bool last = finished();
+    interrupted = stop_requested();
+    const bool evaluate_now =
+        last || (options_.evaluate.every > 0 && state_.step % options_.evaluate.every == 0);
+    const bool improved = evaluate_now && evaluate_and_log();
+    const bool checkpoint_due = options_.train.checkpoint_every > 0 &&
+                                state_.step % options_.train.checkpoint_every == 0;
+    if (last || interrupted || improved || checkpoint_due) save_checkpoint();
+  }
+  return {.state = state_,
+          .last_evaluation = last_evaluation_,
+          .run_dir = paths_.root,
+          .checkpoint = checkpoints_.latest().value_or(""),
+          .seconds = timer.seconds(),
+          .interrupted = interrupted};
+}
+
+bool Trainer::finished() const {
+  if (state_.step >= options_.train.max_steps) return true;
+  const auto epoch = static_cast<double>(data_.train->problems().size());
+  return options_.train.epochs > 0 && epoch > 0 &&
+         static_cast<double>(state_.next_position) >= options_.train.epochs * epoch;
+}
+
+void Trainer::count_tokens(const SearchTree& tree) {
+  state_.unique_tokens += tree.unique_tokens();
+  state_.trajectory_tokens += tree.trajectory_tokens();
+}
+
+void Trainer::log_samples(const CollectedBatch& batch) {
+  int64_t left = options_.train.sample_queries;
+  for (const std::vector<ScoredTree>* trees : {&batch.kept, &batch.dropped}) {
+    for (const ScoredTree& scored : *trees) {
+      if (left-- <= 0) return;
+      OrderedJson line;
+      line["step"] = state_.step;
+      line.update(scored_record(scored, text_));
+      logs_->samples.append(line);
+    }
+  }
+}
+
+void Trainer::run_warm_start() {
+  if (options_.warm_start.steps == 0) return;
+  Progress progress("warm start", options_.warm_start.steps);
+  warm_start(model_.decoder, model_.tokenizer, options_, text_.eos_ids.at(0),
+             [&](const WarmStartProgress& p) {
+               const double speed = static_cast<double>(p.tokens) / p.seconds;
+               progress.update(p.step, fmt::format("loss {:.3f}  {:.0f} tok/s", p.loss, speed));
+               if (p.step % 50 != 0 && p.step != options_.warm_start.steps) return;
+               Metrics metrics;
+               metrics.set("warm_start/step", p.step);
+               metrics.set("warm_start/loss", p.loss);
+               metrics.set("time/warm_start", p.seconds);
+               metrics.set("speed/warm_start_tokens_per_s", speed);
+               logs_->metrics.write(0, metrics);
+             });
+}
+
+void Trainer::train_step(Progress& progress) {
+  const Timer timer;
+  PhaseTimes times;
+  const RolloutStats sampling_before = engine_.stats();
+  const double learning_rate =
+      scheduled_learning_rate(options_.optimizer, state_.step, options_.train.max_steps);
+
+  // 1. Sample trees and verify them, until enough of them teach something.
+  CollectedBatch batch =
+      collector_.collect(state_.next_position, rollout_callbacks(progress), times);
+
+  // 2. Credit each trajectory against its siblings at every depth.
+  assign_advantages(batch.kept, times);
+
+  // 3. Update on the trees, in several optimiser steps.
+  const BatchUpdate updated = update(batch.kept, learning_rate, times);
+
+  // 4. Go on to the next queries, and write down what happened.
+  state_.step += 1;
+  state_.next_position = batch.next_position;
+  for (const ScoredTree& scored : batch.kept) count_tokens(scored.tree);
+  for (const ScoredTree& scored : batch.dropped) count_tokens(scored.tree);
+  logs_->metrics.write(state_.step, step_metrics(batch, updated, sampling_before, engine_.stats(),
+                                                 learning_rate, times, timer.seconds()));
+  log_samples(batch);
+  last_success_ = success_rate(batch);
+}
+
+void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& times) const {
+  PhaseTimes::Scope scope = times.measure("advantage");
+  std::vector<QueryRewards> queries;
+  for (const ScoredTree& scored : trees) {
+    queries.push_back(query_rewards(scored.query.problem.id, scored.tree, scored.tree.leaves(),
+                                    scored.rewards));
+  }
+  std::vector<LeafAdvantages> advantages = leaf_advantages(queries, options_.advantage);
+  for (size_t i = 0; i < trees.size(); ++i) trees[i].advantages = std::move(advantages[i].values);
+}
+
+std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>& trees) const {
+  std::vector<TrainingTree> training;
+  for (const ScoredTree& scored : trees) {
+    training.push_back({.tree = &scored.tree,
+                        .leaves = scored.tree.leaves(),
+                        .advantages = scored.advantages});
+  }
+  const PackRunOptions run = pack_run_options(options_);
+  if (options_.update.recompute_old_logprobs) {
+    std::vector<std::vector<double>> old = compute_logprobs(model_.decoder, training, run);
+    for (size_t i = 0; i < old.size(); ++i) training[i].old_logprobs = std::move(old[i]);
+  }
+  if (reference_) {
+    std::vector<std::vector<double>> reference = compute_logprobs(*reference_, training, run);
+    for (size_t i = 0; i < reference.size(); ++i)
+      training[i].reference_logprobs = std::move(reference[i]);
+  }
+  return training;
+}
+
+BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learning_rate,
+                            PhaseTimes& times) {
+  PhaseTimes::Scope scope = times.measure("update");
+  BatchUpdate batch;
+  const std::vector<TrainingTree> training = training_trees(trees);
+  const int64_t updates = options_.update.updates_per_batch;
+  for (int64_t part = 0; part < updates; ++part) {
+    const auto [first, last] = part_of(training.size(), part, updates);
+    if (first == last) continue;  // fewer trees than updates
+    const UpdateReport report =
+        treepo::update(model_.decoder, optimizer_, std::span(training).subspan(first, last - first),
+                       options_.objective, longest_response(options_.rollout, options_.stop),
+                       learning_rate, pack_run_options(options_));
+    if (report.step.skipped) {
+      ++state_.skipped_updates;
+      log_warning("step {}: an update with a gradient that is not finite was skipped (query {} …)",
+                  state_.step + 1, trees[first].query.problem.id);
+    }
+    batch.add(report, part == 0 || options_.update.recompute_old_logprobs);
+  }
+  return batch;
+}
+
+RolloutCallbacks Trainer::rollout_callbacks(Progress& progress) {
+  RolloutCallbacks callbacks;
+  add_text_rules(callbacks, options_.stop, text_);
+  callbacks.progress = [this, &progress](const RolloutProgress& p) {
+    progress.update(state_.step,
+                    fmt::format("success {:.0f} %  {:.0f} tok/s  {} paths", 100 * last_success_,
+                                static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
+  };
+  return callbacks;
+}
+
+bool Trainer::evaluate_and_log() {
+  if (test_queries_.empty()) return false;
+  last_evaluation_ = evaluate(step_model_, options_, test_queries_, text_, *verifier_);
+  const EvaluationSummary& summary = last_evaluation_->summary;
+  const double greedy = summary.greedy ? summary.greedy->mean : -1;
+  if (state_.step == 0) {
+    state_.first_pass_at_1 = summary.average.mean;
+    state_.first_greedy = greedy;
+  }
+  const bool improved = state_.best_step < 0 || last_evaluation_->headline() > state_.best_score;
+  if (improved) {
+    state_.best_step = state_.step;
+    state_.best_score = last_evaluation_->headline();
+  }
+  Metrics metrics;
+  last_evaluation_->add_to(metrics);
+  logs_->metrics.write(state_.step, metrics);
+  log_info("step {}: score {:.3f}  pass@1 {:.1f} %{}  ({} held-out problems × {})", state_.step,
+           summary.score.mean, 100 * summary.average.mean,
+           greedy < 0 ? "" : fmt::format("  greedy {:.1f} %", 100 * greedy), summary.num_problems,
+           summary.num_samples);
+  return improved;
+}
+
+void Trainer::keep_reference() {
+  if (options_.objective.kl_beta == 0) return;
+  file_system().remove(paths_.reference);
+  file_system().make_directories(paths_.reference);
+  model_.decoder.save(paths_.reference, model_.decoder.dtype());
+}
+
+void Trainer::load_reference() {
+  if (options_.objective.kl_beta == 0) return;
+  reference_ = Decoder::load(paths_.reference, model_.decoder.device(), model_.decoder.dtype());
+}
+
+void Trainer::save_checkpoint() {
+  logs_->metrics.file().sync();
+  logs_->samples.sync();
+  state_.metrics_bytes = static_cast<int64_t>(logs_->metrics.file().size());
+  state_.samples_bytes = static_cast<int64_t>(logs_->samples.size());
+  checkpoints_.save(state_, model_.decoder, optimizer_, model_.tokenizer_dir);
+}
+
+}  // namespace treepo

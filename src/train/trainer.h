@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/progress.h"
+#include "base/timer.h"
+#include "config/options.h"
+#include "data/data_set.h"
+#include "learn/optimizer.h"
+#include "learn/update.h"
+#include "model/tree_step_model.h"
+#include "reward/verifier.h"
+#include "train/batch_collector.h"
+#include "train/checkpoint.h"
+#include "train/evaluation.h"
+#include "train/model_setup.h"
+#include "train/run_directory.h"
+#include "train/step_metrics.h"
+#include "train/trajectory_text.h"
+
+namespace treepo {
+
+// What a finished (or interrupted) run has to show for itself.
+struct TrainSummary {
+  TrainState state;
+  std::optional<EvaluationResult> last_evaluation;
+  std::string run_dir, checkpoint;  // folder of the newest checkpoint
+  double seconds = 0;
+  bool interrupted = false;
+};
+
+// The whole loop: warm start, then for each step sample, verify, credit, update, log.
+class Trainer {
+ public:
+  enum class Start { fresh, resume };
+
+  // fresh: makes options.train.run_dir and saves the resolved options in it. resume: goes on from
+  // its newest checkpoint, or from the beginning where there is none yet.
+  // Throws Error on anything wrong with options, model or data before work starts.
+  Trainer(RunOptions options, Start start);
+
+  // Until max_steps (or epochs) are done, or stop_requested() returns true, asked after each step;
+  // then a checkpoint is taken.
+  TrainSummary run(const std::function<bool()>& stop_requested);
+
+ private:
+  void run_warm_start();
+  void train_step(Progress& progress);
+  void assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& times) const;
+  std::vector<TrainingTree> training_trees(const std::vector<ScoredTree>& trees) const;
+  BatchUpdate update(const std::vector<ScoredTree>& trees, double learning_rate, PhaseTimes& times);
+  void count_tokens(const SearchTree& tree);
+  void log_samples(const CollectedBatch& batch);
+  RolloutCallbacks rollout_callbacks(Progress& progress);
+  bool evaluate_and_log();  // whether it is the best so far
+  void keep_reference();
+  void load_reference();
+  void save_checkpoint();
+  bool finished() const;
+
+  RunOptions options_;
+  RunPaths paths_;
+  CheckpointStore checkpoints_;
+  std::optional<std::string> checkpoint_;  // that this run goes on from
+  TrainState state_;
+  std::unique_ptr<Verifier> verifier_;
+  DataSet data_;
+  LoadedModel model_;
+  TokenText text_;
+  AdamW optimizer_;
+  TreeStepModel step_model_;
+  std::vector<TrainingQuery> test_queries_;
+  RolloutEngine engine_;
+  BatchCollector collector_;
+  std::optional<RunLogs> logs_;
+  std::optional<Decoder> reference_;  // where the objective has a KL term
+  std::optional<EvaluationResult> last_evaluation_;
+  double last_success_ = 0;
+};
+
+}  // namespace treepo

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "reward/problem.h"
+#include "reward/verifier.h"
+#include "text/tokenizer.h"
+
+namespace treepo {
+
+// A problem with its prompt as token ids, ready for rollout.
+struct TrainingQuery {
+  uint64_t id = 0;     // stable number of the problem: names its stream of random numbers
+  uint64_t visit = 0;  // how many times it was rolled out before: met again, it draws anew
+  Problem problem;
+  std::vector<int32_t> prompt;  // with the tokenizer's special tokens, or Problem::ids as they are
+};
+
+// Throws Error where the prompt has no token at all.
+TrainingQuery make_training_query(Problem problem, uint64_t id, uint64_t visit,
+                                  const Tokenizer& tokenizer);
+
+// Problems numbered from 0, each asked for the first time.
+std::vector<TrainingQuery> make_training_queries(std::vector<Problem> problems,
+                                                 const Tokenizer& tokenizer);
+
+}  // namespace treepo
