@@ -40,14 +40,14 @@ struct RolloutProgress {
 // What the engine asks of and tells its user; all optional. A node is complete when it is shown.
 struct RolloutCallbacks {
   // A segment has ended: what its text says. Needed where an answer or repetition stops paths.
-  std::function<SegmentFacts(const Query&, const SearchTree&, int32_t node)> judge_segment;
+  std::function<SegmentFacts(const Query&, const SearchTree&, int32_t node)> judge_segment{};
   // After each token, only if stop strings are set: whether the text of the path ends with one.
-  std::function<bool(const Query&, const SearchTree&, int32_t node)> ends_with_stop_string;
+  std::function<bool(const Query&, const SearchTree&, int32_t node)> ends_with_stop_string{};
   // At the tree's barriers, in the order of tree.leaves().
-  std::function<void(const Query&, const SearchTree&, int32_t leaf)> trajectory_done;
+  std::function<void(const Query&, const SearchTree&, int32_t leaf)> trajectory_done{};
   // Trees end in no fixed order.
-  std::function<void(size_t query_index, const Query&, const SearchTree&)> tree_done;
-  std::function<void(const RolloutProgress&)> progress;  // after each step
+  std::function<void(size_t query_index, const Query&, const SearchTree&)> tree_done{};
+  std::function<void(const RolloutProgress&)> progress{};  // after each step
 };
 
 // Sums over all runs of an engine.

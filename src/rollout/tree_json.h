@@ -13,11 +13,11 @@ namespace treepo {
 // What is known of a tree beside its tokens; every list may be empty. Nodes by id, trajectories in
 // the order of tree.leaves().
 struct TreeNotes {
-  Json query_id;                        // a number or a text; null: not written
-  std::vector<std::string> node_texts;  // half characters as U+FFFD
-  std::vector<std::string> leaf_texts;  // exact
-  std::vector<double> rewards;          // NaN: not known
-  std::vector<double> advantages;       // NaN: not known
+  Json query_id{};                        // a number or a text; null: not written
+  std::vector<std::string> node_texts{};  // half characters as U+FFFD
+  std::vector<std::string> leaf_texts{};  // exact
+  std::vector<double> rewards{};          // NaN: not known
+  std::vector<double> advantages{};       // NaN: not known
 };
 
 struct TreeRecord {

@@ -1,0 +1,435 @@
+#include "rollout/engine.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "rollout/fake_model.h"
+#include "rollout/reference_rollout.h"
+#include "support/expect_error.h"
+
+namespace treepo {
+namespace {
+
+constexpr int32_t kVocab = 12;
+
+std::vector<double> logits_of(const std::vector<int32_t>& path) {
+  return hash_logits(path, kVocab);
+}
+
+void expect_same_tree(const SearchTree& a, const SearchTree& b) {
+  ASSERT_EQ(a.num_nodes(), b.num_nodes());
+  for (int32_t id = 0; id < a.num_nodes(); ++id) {
+    EXPECT_EQ(a.node(id).parent, b.node(id).parent);
+    EXPECT_EQ(a.node(id).parent_used_tokens, b.node(id).parent_used_tokens);
+    EXPECT_EQ(a.node(id).stop, b.node(id).stop);
+    EXPECT_EQ(a.node(id).discarded, b.node(id).discarded);
+    EXPECT_TRUE(std::ranges::equal(a.tokens(id), b.tokens(id))) << "node " << id;
+    EXPECT_TRUE(std::ranges::equal(a.logprobs(id), b.logprobs(id))) << "node " << id;
+    EXPECT_TRUE(std::ranges::equal(a.entropies(id), b.entropies(id))) << "node " << id;
+  }
+  EXPECT_EQ(a.leaves(), b.leaves());
+}
+
+std::vector<Query> random_queries(std::mt19937& random, size_t count) {
+  std::vector<Query> queries(count);
+  for (size_t i = 0; i < count; ++i) {
+    queries[i].id = 100 + i;
+    queries[i].visit = random() % 3;
+    queries[i].prompt.resize(1 + random() % 20);
+    for (int32_t& token : queries[i].prompt) token = static_cast<int32_t>(random() % kVocab);
+  }
+  return queries;
+}
+
+int64_t pick(std::mt19937& random, int64_t low, int64_t high) {
+  return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1));
+}
+
+// What a sample depends on.
+RolloutSettings random_settings(std::mt19937& random) {
+  RolloutSettings s;
+  s.growth.width = pick(random, 1, 12);
+  s.growth.depth = pick(random, 1, 6);
+  s.growth.segment_tokens = pick(random, 1, 7);
+  s.growth.branching_factor = pick(random, 1, 3);
+  s.growth.first_split_min = pick(random, 1, 3);
+  s.growth.first_split_max = s.growth.first_split_min + pick(random, 0, 3);
+  s.growth.sequential = pick(random, 0, 4) == 0;
+  s.growth.fallback = pick(random, 0, 3) == 0 ? FallbackPolicy::none : FallbackPolicy::random;
+  s.growth.fallback_window = pick(random, 0, 9);
+  s.growth.fallback_max_windows = pick(random, 0, 2);
+  s.stop.response_tokens = pick(random, 0, 2) == 0 ? pick(random, 1, 30) : 0;
+  s.stop.min_response_tokens = pick(random, 0, 3) == 0 ? pick(random, 1, 10) : 0;
+  if (pick(random, 0, 2) == 0) s.stop.answer = pick(random, 0, 1) ? "boxed" : "boxed_with_eos";
+  s.stop.repetition = pick(random, 0, 2) == 0;
+  s.stop.repetition_first = pick(random, 0, 1) == 0;
+  if (pick(random, 0, 3) == 0) s.stop.stop_strings = {"stop"};
+  s.sampling.temperature =
+      pick(random, 0, 5) == 0 ? 0.0 : 0.5 + 0.25 * static_cast<double>(pick(random, 0, 4));
+  s.sampling.top_k = pick(random, 0, 2) == 0 ? pick(random, 1, 6) : 0;
+  s.eos_ids = {0, kVocab - 1};
+  s.seed = random();
+  return s;
+}
+
+// What a sample must not depend on.
+EngineOptions random_engine_options(std::mt19937& random) {
+  return {.max_rows = pick(random, 1, 40),
+          .max_step_tokens = pick(random, 1, 80),
+          .page_tokens = pick(random, 1, 9),
+          .cache_mib = 1};
+}
+
+// Facts that depend on the tokens alone, as text would.
+RolloutCallbacks token_callbacks() {
+  RolloutCallbacks callbacks;
+  callbacks.judge_segment = [](const Query&, const SearchTree& tree, int32_t node) {
+    const auto tokens = tree.tokens(node);
+    return SegmentFacts{.answer = std::ranges::count(tokens, 3) > 0,
+                        .repetition = std::ranges::count(tokens, 4) > 1};
+  };
+  callbacks.ends_with_stop_string = [](const Query&, const SearchTree& tree, int32_t node) {
+    const std::vector<int32_t> response = tree.response(node);
+    return response.size() >= 2 && response.back() == 5 && response[response.size() - 2] == 6;
+  };
+  return callbacks;
+}
+
+// The smallest cache that the engine accepts for these queries: fewer pages are an error.
+int32_t smallest_cache(const std::vector<Query>& queries, const RolloutSettings& settings) {
+  const int64_t page = settings.engine.page_tokens;
+  const auto up = [&](int64_t tokens) { return (tokens + page - 1) / page; };
+  const StopRules rules = make_stop_rules(settings.growth, settings.stop);
+  int64_t most = 0;
+  for (const Query& query : queries) {
+    const auto prompt = static_cast<int64_t>(query.prompt.size());
+    most = std::max(most, up(prompt) + std::min(rules.depth * up(rules.segment_tokens),
+                                                rules.response_tokens / page + rules.depth));
+  }
+  return static_cast<int32_t>(most);
+}
+
+// Trees depend on neither rows, step size, pages, cache size (down to one path) nor neighbours:
+// they are those of a twin that has no batch and no cache at all.
+TEST(RolloutEngine, EqualsTheReferenceWhateverTheBatchAndTheCache) {
+  std::mt19937 random(7);
+  int64_t suspensions = 0, evictions = 0, waits_for_rows = 0, inside = 0, discarded = 0;
+  for (int round = 0; round < 300; ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    RolloutSettings settings = random_settings(random);
+    settings.engine = random_engine_options(random);
+    const std::vector<Query> queries = random_queries(random, 1 + random() % 12);
+    LogitModel model(kVocab, logits_of);
+    if (round % 2 == 0) {
+      const int32_t smallest = smallest_cache(queries, settings);
+      model.pages_per_mib = smallest + static_cast<int32_t>(pick(random, 0, smallest * 2));
+    }
+    RolloutEngine engine(model, settings);
+    const RolloutCallbacks callbacks = token_callbacks();
+    const std::vector<SearchTree> trees = engine.run(queries, callbacks);
+    ASSERT_EQ(trees.size(), queries.size());
+    for (size_t i = 0; i < queries.size(); ++i) {
+      trees[i].check_invariants();
+      expect_same_tree(trees[i], reference_rollout(queries[i], settings, logits_of, callbacks));
+      for (int32_t id = 1; id < trees[i].num_nodes(); ++id) {
+        const TreeNode& node = trees[i].node(id);
+        inside += node.parent_used_tokens < trees[i].node(node.parent).num_tokens;
+      }
+    }
+    if (HasFailure()) return;
+    EXPECT_LE(model.most_rows, settings.engine.max_step_tokens);
+    suspensions += engine.stats().suspensions;
+    evictions += engine.stats().evicted_entries;
+    discarded += engine.stats().discarded_paths;
+    waits_for_rows += settings.engine.max_rows < settings.growth.width;
+  }
+  // The cases that matter did occur.
+  EXPECT_GT(suspensions, 100);
+  EXPECT_GT(evictions, 100);
+  EXPECT_GT(waits_for_rows, 10);
+  EXPECT_GT(inside, 100);
+  EXPECT_GT(discarded, 100);
+}
+
+TEST(RolloutEngine, OrderOfNeighboursDoesNotMatter) {
+  std::mt19937 random(11);
+  for (int round = 0; round < 20; ++round) {
+    RolloutSettings settings = random_settings(random);
+    settings.engine = random_engine_options(random);
+    std::vector<Query> queries = random_queries(random, 8);
+    LogitModel model(kVocab, logits_of);
+    RolloutEngine engine(model, settings);
+    const std::vector<SearchTree> trees = engine.run(queries, token_callbacks());
+    std::vector<size_t> order(queries.size());
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::shuffle(order.begin(), order.end(), random);
+    std::vector<Query> shuffled;
+    for (const size_t i : order) shuffled.push_back(queries[i]);
+    const std::vector<SearchTree> again = engine.run(shuffled, token_callbacks());
+    for (size_t i = 0; i < order.size(); ++i) expect_same_tree(again[i], trees[order[i]]);
+  }
+}
+
+TEST(RolloutEngine, AQueryMetAgainDrawsAnew) {
+  RolloutSettings settings;
+  settings.growth = {.width = 2, .depth = 2, .segment_tokens = 16};
+  LogitModel model(kVocab, logits_of);
+  RolloutEngine engine(model, settings);
+  const std::vector<Query> queries = {{.id = 1, .visit = 0, .prompt = {1}},
+                                      {.id = 1, .visit = 1, .prompt = {1}}};
+  const std::vector<SearchTree> trees = engine.run(queries);
+  EXPECT_FALSE(std::ranges::equal(trees[0].tokens(1), trees[1].tokens(1)));
+}
+
+// With enough memory every token is fed at most once: prompts and shared segments are not repeated,
+// however many paths need them; the last token of a trajectory is never fed.
+TEST(RolloutEngine, FeedsEachTokenOnce) {
+  std::mt19937 random(3);
+  RolloutSettings settings;
+  settings.growth = {.width = 8, .depth = 4, .segment_tokens = 5, .fallback = FallbackPolicy::none};
+  settings.eos_ids = {0};
+  for (const int64_t max_step_tokens : {1, 7, 1000}) {
+    settings.engine.max_step_tokens = max_step_tokens;
+    LogitModel model(kVocab, logits_of);
+    RolloutEngine engine(model, settings);
+    const std::vector<Query> queries = random_queries(random, 10);
+    int64_t expected = 0, prompts = 0;
+    for (const SearchTree& tree : engine.run(queries)) {
+      expected += static_cast<int64_t>(tree.prompt().size()) + tree.unique_tokens() -
+                  static_cast<int64_t>(tree.leaves().size());
+      prompts += static_cast<int64_t>(tree.prompt().size());
+    }
+    EXPECT_EQ(model.rows, expected);
+    EXPECT_EQ(model.rerun_rows, 0);
+    EXPECT_EQ(engine.stats().rows, expected);
+    EXPECT_EQ(engine.stats().prefilled_tokens, prompts);
+    EXPECT_EQ(engine.stats().drawn_tokens, expected - prompts + engine.stats().trajectories);
+  }
+}
+
+// All that is cached stays cached: a fallback reruns one token for its first draw and nothing else.
+TEST(RolloutEngine, FallbackRerunsOnlyTheLastToken) {
+  RolloutSettings settings;
+  settings.growth = {.width = 16, .depth = 3, .segment_tokens = 4};
+  settings.eos_ids = {0, 1, 2, 3};
+  LogitModel model(kVocab, logits_of);
+  RolloutEngine engine(model, settings);
+  std::mt19937 random(5);
+  for (const SearchTree& tree : engine.run(random_queries(random, 20))) {
+    EXPECT_EQ(tree.leaves().size(), 16u);
+  }
+  EXPECT_GT(model.rerun_rows, 20);
+  EXPECT_EQ(engine.stats().evicted_entries, 0);
+  int64_t prompts = 0;
+  std::mt19937 again(5);
+  for (const Query& query : random_queries(again, 20))
+    prompts += static_cast<int64_t>(query.prompt.size());
+  EXPECT_EQ(engine.stats().prefilled_tokens, prompts + model.rerun_rows);
+}
+
+TEST(RolloutEngine, GreedyPathsAreAllTheSame) {
+  RolloutSettings settings;
+  settings.growth = {.width = 4, .depth = 3, .segment_tokens = 4};
+  settings.sampling.temperature = 0;
+  LogitModel model(kVocab, logits_of);
+  RolloutEngine engine(model, settings);
+  const std::vector<Query> queries = {{.id = 1, .prompt = {1, 2}}};
+  const std::vector<SearchTree> trees = engine.run(queries);
+  const SearchTree& tree = trees[0];
+  ASSERT_EQ(tree.leaves().size(), 4u);
+  std::vector<int32_t> path = {1, 2};
+  for (const int32_t token : tree.response(tree.leaves()[0])) {
+    const std::vector<double> logits = logits_of(path);
+    EXPECT_EQ(token, std::ranges::max_element(logits) - logits.begin());
+    path.push_back(token);
+  }
+  for (const int32_t leaf : tree.leaves()) {
+    EXPECT_EQ(tree.response(leaf), tree.response(tree.leaves()[0]));
+  }
+}
+
+// The first tokens of siblings, later tokens and tokens of other queries are independent and
+// uniform. Chi-square of 16 cells, and of the 256 pairs (token, token before it): a false alarm has
+// probability below 1e-6 each (15 degrees of freedom: 56.5; 255: 379); the seed is fixed.
+TEST(RolloutEngine, UniformLogitsGiveUniformTokens) {
+  constexpr int32_t kTokens = 16;
+  LogitModel model(kTokens, [](const auto&) { return std::vector<double>(kTokens, 0.0); });
+  RolloutSettings settings;
+  settings.growth = {.width = 8, .depth = 4, .segment_tokens = 8};
+  RolloutEngine engine(model, settings);
+  std::vector<Query> queries(400);
+  for (size_t i = 0; i < queries.size(); ++i) queries[i] = {.id = i, .prompt = {1}};
+  std::vector<double> single(kTokens), pairs(kTokens * kTokens), siblings(kTokens * kTokens);
+  for (const SearchTree& tree : engine.run(queries)) {
+    for (int32_t id = 1; id < tree.num_nodes(); ++id) {
+      const auto tokens = tree.tokens(id);
+      for (size_t i = 0; i < tokens.size(); ++i) {
+        ++single[static_cast<size_t>(tokens[i])];
+        if (i > 0) ++pairs[static_cast<size_t>(tokens[i - 1] * kTokens + tokens[i])];
+      }
+    }
+    ++siblings[static_cast<size_t>(tree.tokens(1)[0] * kTokens + tree.tokens(2)[0])];
+    EXPECT_NEAR(tree.logprobs(1)[0], -std::log(16.0), 1e-12);
+    EXPECT_NEAR(tree.entropies(1)[0], std::log(16.0), 1e-12);
+  }
+  const auto chi_square = [](const std::vector<double>& counts) {
+    double total = 0, sum = 0;
+    for (const double count : counts) total += count;
+    const double expected = total / static_cast<double>(counts.size());
+    for (const double count : counts) sum += (count - expected) * (count - expected) / expected;
+    return sum;
+  };
+  EXPECT_LT(chi_square(single), 56.5);
+  EXPECT_LT(chi_square(pairs), 379);
+  EXPECT_LT(chi_square(siblings), 379);
+}
+
+TEST(RolloutEngine, TellsWhatHappens) {
+  std::mt19937 random(2);
+  const std::vector<Query> queries = random_queries(random, 6);
+  RolloutSettings settings;
+  settings.growth = {.width = 5, .depth = 3, .segment_tokens = 4};
+  settings.eos_ids = {0};
+  LogitModel model(kVocab, logits_of);
+  RolloutEngine engine(model, settings);
+  std::map<uint64_t, std::vector<int32_t>> leaves;
+  std::vector<int> done(queries.size());
+  RolloutProgress last;
+  const std::vector<SearchTree> trees =
+      engine.run(queries, {.trajectory_done =
+                               [&](const Query& query, const SearchTree& tree, int32_t leaf) {
+                                 EXPECT_NE(tree.node(leaf).stop, StopReason::none);
+                                 leaves[query.id].push_back(leaf);
+                               },
+                           .tree_done =
+                               [&](size_t index, const Query& query, const SearchTree& tree) {
+                                 EXPECT_EQ(query.id, queries[index].id);
+                                 EXPECT_EQ(tree.leaves(), leaves[query.id]);
+                                 ++done[index];
+                               },
+                           .progress =
+                               [&](const RolloutProgress& progress) {
+                                 EXPECT_EQ(progress.queries, 6);
+                                 EXPECT_GE(progress.drawn_tokens, last.drawn_tokens);
+                                 last = progress;
+                               }});
+  EXPECT_EQ(done, std::vector<int>(queries.size(), 1));
+  EXPECT_EQ(last.finished_queries, 6);
+  EXPECT_EQ(last.active_paths, 0);
+  int64_t unique = 0, trajectory = 0;
+  for (size_t i = 0; i < trees.size(); ++i) {
+    EXPECT_EQ(trees[i].leaves(), leaves[queries[i].id]);
+    unique += trees[i].unique_tokens();
+    trajectory += trees[i].trajectory_tokens();
+  }
+  EXPECT_EQ(last.drawn_tokens, unique);
+  EXPECT_EQ(engine.stats().drawn_tokens, unique);
+  EXPECT_EQ(engine.stats().trajectory_tokens, trajectory);
+  EXPECT_EQ(engine.stats().trees, 6);
+  EXPECT_EQ(engine.stats().steps, model.steps);
+}
+
+// A callback may stop the run; the engine is as good as new afterwards.
+TEST(RolloutEngine, SurvivesACallbackThatThrows) {
+  std::mt19937 random(2);
+  const std::vector<Query> queries = random_queries(random, 6);
+  RolloutSettings settings;
+  settings.growth = {.width = 5, .depth = 3, .segment_tokens = 4};
+  LogitModel model(kVocab, logits_of);
+  RolloutEngine engine(model, settings);
+  int steps = 0;
+  RolloutCallbacks callbacks;
+  callbacks.progress = [&](const RolloutProgress&) {
+    if (++steps == 5) throw Error("interrupted");
+  };
+  EXPECT_THROW(engine.run(queries, callbacks), Error);
+  const std::vector<SearchTree> trees = engine.run(queries);
+  for (size_t i = 0; i < queries.size(); ++i) {
+    expect_same_tree(trees[i], reference_rollout(queries[i], settings, logits_of, {}));
+  }
+}
+
+TEST(RolloutEngine, NothingToDo) {
+  LogitModel model(kVocab, logits_of);
+  RolloutEngine engine(model, {});
+  EXPECT_TRUE(engine.run({}).empty());
+}
+
+struct ErrorCase {
+  Query query{.id = 17, .prompt = {1, 2, 3}};
+  std::function<void(RolloutSettings&)> change;
+  std::vector<std::string> words;  // of the message
+};
+
+TEST(RolloutEngine, RefusesWhatCannotWorkBeforeSampling) {
+  const auto none = [](RolloutSettings&) {};
+  const std::vector<ErrorCase> cases = {
+      {{.id = 17, .prompt = {}}, none, {"query 17", "empty prompt"}},
+      {{.id = 17, .prompt = {1, kVocab}}, none, {"query 17", "token 12", "vocabulary of 12"}},
+      {{.id = 17, .prompt = {1, -1}}, none, {"query 17", "token -1"}},
+      {{.id = 17, .prompt = std::vector<int32_t>(60, 1)},
+       none,
+       {"query 17", "60", "40", "context of 99"}},
+      {{},
+       [](auto& s) {
+         s.stop.response_tokens = 0;
+         s.growth.depth = 25;
+       },
+       {"query 17", "100"}},
+      {{.id = 17, .prompt = {1, 2, 3}},
+       [](auto& s) { s.engine.page_tokens = 1; },
+       {"engine.cache_mib = 1", "20 pages of 1", "query 17", "up to 43", "at least 3;"}},
+      {{}, [](auto& s) { s.growth.width = 0; }, {"rollout.width is 0"}},
+      {{}, [](auto& s) { s.growth.first_split_max = 1; }, {"rollout.first_split_max is 1"}},
+      {{}, [](auto& s) { s.sampling.temperature = -1; }, {"sampling.temperature"}},
+      {{}, [](auto& s) { s.sampling.top_p = 0; }, {"sampling.top_p"}},
+      {{}, [](auto& s) { s.engine.max_rows = 0; }, {"engine.max_rows is 0", "between 1 and"}},
+      {{}, [](auto& s) { s.stop.answer = "bokxed"; }, {"stop.answer", "bokxed", "boxed_with_eos"}},
+  };
+  for (ErrorCase error : cases) {
+    if (error.query.prompt.empty() && error.words[0] != "query 17") error.query.prompt = {1};
+    if (error.query.id == 0) error.query = {.id = 17, .prompt = {1}};
+    LogitModel model(kVocab, logits_of, /*positions=*/99);
+    model.pages_per_mib = 20;
+    RolloutSettings settings;
+    settings.growth = {.width = 4, .depth = 10, .segment_tokens = 4};
+    settings.engine = {.page_tokens = 4, .cache_mib = 1};
+    error.change(settings);
+    const std::string message = error_of([&] {
+      RolloutEngine engine(model, settings);
+      engine.run(std::vector<Query>{error.query});
+    });
+    for (const std::string& word : error.words) {
+      EXPECT_NE(message.find(word), std::string::npos) << message << "\nlacks: " << word;
+    }
+    EXPECT_EQ(model.steps, 0);
+  }
+}
+
+// The number of pages that the message names does do.
+TEST(RolloutEngine, WorksWithTheSmallestCacheItAsksFor) {
+  LogitModel model(kVocab, logits_of);
+  RolloutSettings settings;
+  settings.growth = {.width = 8, .depth = 5, .segment_tokens = 6};
+  settings.engine = {.max_rows = 64, .page_tokens = 4, .cache_mib = 1};
+  const std::vector<Query> queries = {{.id = 1, .prompt = std::vector<int32_t>(9, 1)},
+                                      {.id = 2, .prompt = std::vector<int32_t>(3, 2)}};
+  model.pages_per_mib = 12;  // one less than 3 for the prompt and 5 * 2
+  RolloutEngine engine(model, settings);
+  EXPECT_THROW(engine.run(queries), Error);
+  model.pages_per_mib = 13;
+  const std::vector<SearchTree> trees = engine.run(queries);
+  for (size_t i = 0; i < queries.size(); ++i) {
+    expect_same_tree(trees[i], reference_rollout(queries[i], settings, logits_of, {}));
+  }
+  EXPECT_GT(engine.stats().suspensions, 0);
+  EXPECT_EQ(model.pages_allocated, 13);
+}
+
+}  // namespace
+}  // namespace treepo
