@@ -1,6 +1,7 @@
 #include "model/safetensors.h"
 
 #include <ATen/ATen.h>
+#include <fmt/ranges.h>  // fmt::join
 
 #include <algorithm>
 #include <array>

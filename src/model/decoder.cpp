@@ -1,0 +1,167 @@
+#include "model/decoder.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "base/error.h"
+#include "model/ops.h"
+
+namespace treepo {
+
+namespace {
+
+// Wavelengths in tokens decide how far a frequency is scaled; see RopeScaling.
+double scaled_frequency(double frequency, const RopeScaling& scaling) {
+  if (scaling.kind == RopeScaling::Kind::none) return frequency;
+  if (scaling.kind == RopeScaling::Kind::linear) return frequency / scaling.factor;
+  const double wavelength = 2 * std::numbers::pi / frequency;
+  const auto original = static_cast<double>(scaling.original_max_positions);
+  if (wavelength < original / scaling.high_freq_factor) return frequency;
+  if (wavelength > original / scaling.low_freq_factor) return frequency / scaling.factor;
+  const double kept = (original / wavelength - scaling.low_freq_factor) /
+                      (scaling.high_freq_factor - scaling.low_freq_factor);
+  return (1 - kept) * frequency / scaling.factor + kept * frequency;
+}
+
+}  // namespace
+
+Decoder::Decoder(ModelConfig config, c10::Device device, c10::ScalarType dtype)
+    : config_(std::move(config)), parameters_(device, dtype) {
+  lay_out();
+  parameters_.allocate();
+  make_rope_table();
+}
+
+void Decoder::lay_out() {
+  const int64_t hidden = config_.hidden_size, vocab = config_.vocab_size;
+  embedding_ = parameters_.add({vocab, hidden}, {{"model.embed_tokens.weight", vocab}});
+  for (int64_t i = 0; i < config_.num_layers; ++i)
+    layers_.push_back(lay_out_layer(fmt::format("model.layers.{}.", i)));
+  final_norm_ = parameters_.add({hidden}, {{"model.norm.weight", hidden}});
+  if (!config_.tie_embeddings) head_ = parameters_.add({vocab, hidden}, {{"lm_head.weight", vocab}});
+}
+
+Decoder::Layer Decoder::lay_out_layer(const std::string& prefix) {
+  using Part = ParameterStore::Part;
+  const int64_t hidden = config_.hidden_size, inner = config_.intermediate_size;
+  const int64_t q = config_.query_size(), kv = config_.key_value_size();
+  // A weight [rows, columns] made of parts; a bias has the same rows.
+  const auto weight = [&](std::vector<Part> parts, int64_t columns) {
+    int64_t rows = 0;
+    for (Part& part : parts) {
+      part.name = prefix + part.name + ".weight";
+      rows += part.rows;
+    }
+    return parameters_.add({rows, columns}, std::move(parts));
+  };
+  const auto bias = [&](bool present, std::vector<Part> parts) -> int64_t {
+    if (!present) return -1;
+    int64_t rows = 0;
+    for (Part& part : parts) {
+      part.name = prefix + part.name + ".bias";
+      rows += part.rows;
+    }
+    return parameters_.add({rows}, std::move(parts));
+  };
+  const auto norm = [&](const std::string& name, int64_t size) {
+    return parameters_.add({size}, {{prefix + name + ".weight", size}});
+  };
+  const std::vector<Part> qkv = {
+      {"self_attn.q_proj", q}, {"self_attn.k_proj", kv}, {"self_attn.v_proj", kv}};
+  const std::vector<Part> output = {{"self_attn.o_proj", hidden}};
+  const std::vector<Part> gate_up = {{"mlp.gate_proj", inner}, {"mlp.up_proj", inner}};
+  const std::vector<Part> down = {{"mlp.down_proj", hidden}};
+
+  Layer layer;  // braces would leave the order of the layout to chance
+  layer.input_norm = norm("input_layernorm", hidden);
+  layer.qkv_weight = weight(qkv, hidden);
+  layer.qkv_bias = bias(config_.qkv_bias, qkv);
+  layer.query_norm = config_.qk_norm ? norm("self_attn.q_norm", config_.head_dim) : -1;
+  layer.key_norm = config_.qk_norm ? norm("self_attn.k_norm", config_.head_dim) : -1;
+  layer.output_weight = weight(output, q);
+  layer.output_bias = bias(config_.output_bias, output);
+  layer.mlp_norm = norm("post_attention_layernorm", hidden);
+  layer.gate_up_weight = weight(gate_up, hidden);
+  layer.gate_up_bias = bias(config_.mlp_bias, gate_up);
+  layer.down_weight = weight(down, inner);
+  layer.down_bias = bias(config_.mlp_bias, down);
+  return layer;
+}
+
+void Decoder::make_rope_table() {
+  const int64_t half = config_.head_dim / 2;
+  at::Tensor frequencies = at::empty({half}, at::kDouble);
+  for (int64_t i = 0; i < half; ++i) {
+    const double exponent = 2.0 * static_cast<double>(i) / static_cast<double>(config_.head_dim);
+    frequencies.data_ptr<double>()[i] =
+        scaled_frequency(std::pow(config_.rope_theta, -exponent), config_.rope_scaling);
+  }
+  const at::Tensor positions = at::arange(config_.max_positions, at::kDouble);
+  const at::Tensor angles = at::outer(positions, frequencies);
+  rope_table_ = at::cat({angles.cos(), angles.sin()}, 1).to(device(), attention_dtype());
+}
+
+c10::ScalarType Decoder::attention_dtype() const {
+  return dtype() == at::kDouble ? at::kDouble : at::kFloat;
+}
+
+const at::Tensor& Decoder::head_weight() const {
+  return parameters_.tensor(config_.tie_embeddings ? embedding_ : head_);
+}
+
+at::Tensor Decoder::projected(const at::Tensor& x, int64_t weight, int64_t bias) const {
+  const at::Tensor transposed = parameters_.tensor(weight).t();
+  return bias < 0 ? x.mm(transposed) : at::addmm(parameters_.tensor(bias), x, transposed);
+}
+
+// residual + projection, in one product.
+at::Tensor Decoder::added(const at::Tensor& residual, const at::Tensor& x, int64_t weight,
+                          int64_t bias) const {
+  const at::Tensor sum = at::addmm(residual, x, parameters_.tensor(weight).t());
+  return bias < 0 ? sum : sum + parameters_.tensor(bias);
+}
+
+at::Tensor Decoder::queries_keys_values(const Layer& layer, const at::Tensor& x,
+                                        const at::Tensor& rope) const {
+  const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
+  at::Tensor qkv = projected(x, layer.qkv_weight, layer.qkv_bias)
+                       .view({x.size(0), heads + 2 * kv_heads, config_.head_dim});
+  if (config_.qk_norm) {
+    const double eps = config_.rms_norm_eps;
+    const auto parts = qkv.split_with_sizes({heads, kv_heads, kv_heads}, 1);
+    qkv = at::cat({rms_norm(parts[0], parameters_.tensor(layer.query_norm), eps),
+                   rms_norm(parts[1], parameters_.tensor(layer.key_norm), eps), parts[2]},
+                  1);
+  }
+  return rotate(qkv, rope, heads + kv_heads);
+}
+
+at::Tensor Decoder::mlp(const Layer& layer, const at::Tensor& x) const {
+  const at::Tensor normed = rms_norm(x, parameters_.tensor(layer.mlp_norm), config_.rms_norm_eps);
+  const at::Tensor inner = swiglu(projected(normed, layer.gate_up_weight, layer.gate_up_bias));
+  return added(x, inner, layer.down_weight, layer.down_bias);
+}
+
+at::Tensor Decoder::hidden(const at::Tensor& tokens, const at::Tensor& positions,
+                           AttentionLayer& attention, const std::optional<at::Tensor>& rows) const {
+  const double eps = config_.rms_norm_eps;
+  const at::Tensor rope = rope_table_.index_select(0, positions);
+  at::Tensor x = at::embedding(parameters_.tensor(embedding_), tokens);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const at::Tensor normed = rms_norm(x, parameters_.tensor(layer.input_norm), eps);
+    const at::Tensor qkv = queries_keys_values(layer, normed, rope);
+    at::Tensor attended = attention.attend(static_cast<int64_t>(i), qkv);
+    if (rows && i + 1 == layers_.size()) {  // the rest of the last layer serves no other row
+      attended = attended.index_select(0, *rows);
+      x = x.index_select(0, *rows);
+    }
+    x = added(x, attended, layer.output_weight, layer.output_bias);
+    x = mlp(layer, x);
+  }
+  return rms_norm(x, parameters_.tensor(final_norm_), eps);
+}
+
+}  // namespace treepo

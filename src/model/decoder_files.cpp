@@ -1,0 +1,112 @@
+#include <ATen/ATen.h>
+#include <fmt/ranges.h>  // fmt::join
+
+#include <array>
+#include <set>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "model/decoder.h"
+#include "model/device.h"
+#include "model/safetensors.h"
+
+namespace treepo {
+
+namespace {
+
+// Tensors that some published checkpoints hold beyond their weights.
+bool may_be_ignored(const std::string& name, const ModelConfig& config) {
+  return name.ends_with("rotary_emb.inv_freq") || (config.tie_embeddings && name == "lm_head.weight");
+}
+
+void fill_from_checkpoint(const CheckpointReader& checkpoint, const std::string& name,
+                          at::Tensor& to) {
+  const std::vector<int64_t> shape = checkpoint.shape(name);
+  if (at::IntArrayRef(shape) != to.sizes())
+    throw Error(fmt::format("{}: tensor \"{}\" has the shape [{}], but config.json asks for [{}]",
+                            checkpoint.file_of(name), name, fmt::join(shape, ", "),
+                            fmt::join(to.sizes().vec(), ", ")),
+                "the weights do not fit config.json");
+  const at::Tensor stored = checkpoint.read(name);
+  if (!stored.is_floating_point())
+    throw Error(fmt::format("{}: tensor \"{}\" holds {}, not numbers of a weight",
+                            checkpoint.file_of(name), name, c10::toString(stored.scalar_type())));
+  to.copy_(stored);
+}
+
+// Row r, column c of the tensor numbered `index` is a draw of its own: neither device, dtype nor how
+// parameters are fused changes it.
+at::Tensor random_weights(at::IntArrayRef shape, double spread, uint64_t seed, uint64_t index) {
+  const RandomStream stream(seed, Purpose::weights, index);
+  at::Tensor weights = at::empty(shape, at::kDouble);
+  double* to = weights.data_ptr<double>();
+  for (int64_t row = 0; row < shape[0]; ++row)
+    for (int64_t column = 0; column < shape[1]; ++column)
+      *to++ = spread * stream.normal(static_cast<uint32_t>(row), static_cast<uint32_t>(column));
+  return weights;
+}
+
+Json with_dtype(Json config, c10::ScalarType dtype) {
+  // Version 4 of transformers wrote "torch_dtype", version 5 writes "dtype"; both read the former.
+  config[config.contains("dtype") ? "dtype" : "torch_dtype"] = dtype_name(dtype);
+  return config;
+}
+
+}  // namespace
+
+Decoder Decoder::load(const std::string& directory, c10::Device device, c10::ScalarType dtype) {
+  const ModelConfig config = read_model_config(directory);
+  const CheckpointReader checkpoint(directory);
+  Decoder decoder(config, device, dtype);
+  std::set<std::string> known;
+  for (auto& [name, tensor] : decoder.parameters_.named_tensors()) {
+    fill_from_checkpoint(checkpoint, name, tensor);
+    known.insert(name);
+  }
+  for (const std::string& name : checkpoint.names())
+    if (!known.contains(name) && !may_be_ignored(name, config))
+      throw Error(fmt::format("{}: nothing in config.json accounts for the tensor \"{}\"",
+                              checkpoint.file_of(name), name),
+                  "the weights do not fit config.json, or the architecture is not supported");
+  return decoder;
+}
+
+Decoder Decoder::random(const ModelConfig& config, uint64_t seed, c10::Device device,
+                        c10::ScalarType dtype) {
+  Decoder decoder(config, device, dtype);
+  uint64_t index = 0;
+  for (auto& [name, tensor] : decoder.parameters_.named_tensors()) {
+    if (tensor.dim() == 2)
+      tensor.copy_(random_weights(tensor.sizes(), config.initializer_range, seed, index));
+    else if (name.ends_with("norm.weight"))
+      tensor.fill_(1);
+    ++index;
+  }
+  return decoder;
+}
+
+void Decoder::save(const std::string& directory, c10::ScalarType dtype, uint64_t shard_bytes) const {
+  std::vector<NamedTensor> tensors = parameters_.named_tensors();
+  for (auto& [name, tensor] : tensors) tensor = tensor.to(at::kCPU, dtype);
+  write_checkpoint(directory, std::move(tensors), shard_bytes);
+  if (!config_.generation_json.is_null())
+    write_file_atomically(join_path(directory, "generation_config.json"),
+                          config_.generation_json.dump(2) + "\n");
+  write_file_atomically(join_path(directory, "config.json"),
+                        with_dtype(config_.config_json, dtype).dump(2) + "\n");
+}
+
+void copy_tokenizer_files(const std::string& from, const std::string& to) {
+  constexpr std::array kFiles = {"tokenizer.json",       "tokenizer_config.json",
+                                 "special_tokens_map.json", "added_tokens.json",
+                                 "vocab.json",           "merges.txt",
+                                 "tokenizer.model",      "chat_template.jinja",
+                                 "chat_template.json"};
+  for (const char* name : kFiles) {
+    const std::string source = join_path(from, name);
+    if (file_system().exists(source))
+      write_file_atomically(join_path(to, name), read_file(source));
+  }
+}
+
+}  // namespace treepo
