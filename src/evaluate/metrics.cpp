@@ -21,11 +21,11 @@ Ballot number_answers(std::span<const Sample> samples) {
   Ballot ballot;
   std::unordered_map<std::string_view, int32_t> numbers;
   for (const Sample& sample : samples) {
-    if (sample.answer.empty()) {
+    if (!sample.answer) {
       ballot.answer.push_back(-1);
       continue;
     }
-    const auto [found, is_new] = numbers.emplace(sample.answer, ballot.num_answers);
+    const auto [found, is_new] = numbers.emplace(*sample.answer, ballot.num_answers);
     ballot.num_answers += is_new;
     ballot.answer.push_back(found->second);
   }

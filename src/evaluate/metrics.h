@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,7 +12,7 @@ namespace treepo {
 struct Sample {
   double score = 0.0;  // reward
   bool correct = false;
-  std::string answer;  // equal strings are equal answers; "": no answer
+  std::optional<std::string> answer;  // equal strings are equal answers; nullopt: none was given
 };
 using Samples = std::vector<Sample>;  // of one problem
 

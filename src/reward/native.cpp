@@ -14,7 +14,7 @@ Verdict right(std::string answer) {
   return {.score = 1.0, .correct = true, .answer = std::move(answer), .reason = "right"};
 }
 
-Verdict wrong(std::string reason, std::string answer = "") {
+Verdict wrong(std::string reason, std::optional<std::string> answer = std::nullopt) {
   return {.score = 0.0, .correct = false, .answer = std::move(answer), .reason = std::move(reason)};
 }
 
@@ -74,9 +74,11 @@ Verdict verify_digits(const Response& response) {
   matches += ends_right;
   const size_t positions = expected.size() + 1;
   const bool correct = matches == positions;
+  std::optional<std::string> said_answer;  // an unfinished one is none
+  if (response.ended_with_eos) said_answer = response.text;
   return {.score = static_cast<double>(matches) / static_cast<double>(positions),
           .correct = correct,
-          .answer = std::string(response.text),
+          .answer = said_answer,
           .reason = correct ? "right" : fmt::format("{} of {} positions", matches, positions)};
 }
 

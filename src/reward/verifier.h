@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,9 +24,10 @@ struct Response {
 struct Verdict {
   double score = 0.0;    // the reward, before penalties
   bool correct = false;  // the answer is entirely right: what accuracies count
-  std::string answer;    // what was read as the answer; equal strings are equal answers (majority
-                         // votes compare them), "" where there is none
-  std::string reason;    // a few words for logs: "right", "no EOS", "wrong value"
+  // What was read as the answer, nullopt where there is none. Equal strings are equal answers:
+  // majority votes compare them.
+  std::optional<std::string> answer;
+  std::string reason;  // a few words for logs: "right", "no EOS", "wrong value"
 };
 
 // Judges trajectories. Implementations override judge(); callers use verify(), which guards what
