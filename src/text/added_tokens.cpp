@@ -18,7 +18,8 @@ AddedToken read_token(const Json& object, const std::string& where) {
           .lstrip = get_bool(object, "lstrip", where),
           .rstrip = get_bool(object, "rstrip", where),
           .normalized = get_bool(object, "normalized", where),
-          .special = get_bool(object, "special", where)};
+          .special = get_bool(object, "special", where),
+          .text = {}};
 }
 
 // Start of the character that ends at `end`.
