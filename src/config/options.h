@@ -14,7 +14,7 @@ struct ModelOptions {
   std::string path;               // Hugging Face directory; empty: a fresh random model
   std::string device = "cpu";     // cpu, cuda, cuda:N
   std::string dtype = "float32";  // float32, float64, bfloat16, float16
-  bool random_weights = false;      // take config.json and tokenizer of path, but fresh weights
+  bool random_weights = false;    // take config.json and tokenizer of path, but fresh weights
   // A fresh model with the quickstart's tokenizer (path empty):
   std::string architecture = "llama";
   int64_t hidden_size = 96, num_layers = 3, num_heads = 4, num_kv_heads = 2,
@@ -98,8 +98,8 @@ struct ObjectiveOptions {
   double dual_clip = 10.0;    // 0: off
   double kl_beta = 0.0;       // KL (k3) to the reference model
   double entropy_beta = 0.0;  // entropy bonus
-  double importance_cap =
-      0.0;  // truncated importance weights for the sampler/trainer mismatch; 0: off
+  // Largest truncated importance weight for the mismatch between sampler and trainer; 0: off.
+  double importance_cap = 0.0;
 };
 
 struct OptimizerOptions {
@@ -120,10 +120,9 @@ struct UpdateOptions {
 };
 
 struct RewardOptions {
-  std::string kind = "exact";  // carry, digits, exact, numeric
-  int64_t overlong_tokens =
-      0;  // reward falls linearly by overlong_penalty over the last this many tokens
-  double overlong_penalty = 1.0;
+  std::string kind = "exact";     // carry, digits, exact, numeric
+  int64_t overlong_tokens = 0;    // the last tokens of the longest response, over which…
+  double overlong_penalty = 1.0;  // …the reward falls linearly by this
 };
 
 struct DataOptions {

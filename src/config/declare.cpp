@@ -1,0 +1,263 @@
+#include "config/declare.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace treepo {
+
+namespace {
+
+using enum OnResume;
+
+// Node ids, positions and lengths are 32-bit numbers; their sums must stay far from the end.
+constexpr int64_t kMost = int64_t{1} << 24;
+
+constexpr IntRange kCount = {0, kMost}, kPositive = {1, kMost}, kSeed = {0, kNoLimit};
+constexpr DoubleRange kAboveZero = {.above_min = true};
+constexpr DoubleRange kShare = {0, 1};
+constexpr DoubleRange kBeta = {.min = 0, .max = 1, .below_max = true};
+
+bool is_device(const std::string& text) {
+  if (text == "cpu" || text == "cuda") return true;
+  constexpr std::string_view prefix = "cuda:";
+  const std::string_view number =
+      std::string_view(text).substr(std::min(text.size(), prefix.size()));
+  return text.starts_with(prefix) && !number.empty() && number.size() <= 3 &&
+         std::all_of(number.begin(), number.end(), [](unsigned char c) { return std::isdigit(c); });
+}
+
+void declare_model(OptionTable& table, ModelOptions& o) {
+  table.begin_section("model", "The model that is trained, and where it runs.");
+  table.add("path", o.path,
+            "Hugging Face directory to start from; empty: a fresh model with the tokenizer of "
+            "data.kind = \"carry\"");
+  table.add_pattern("device", o.device, "cpu, cuda, cuda:N", is_device, "where tensors live");
+  table.add_choice("dtype", o.dtype, {"float32", "float64", "bfloat16", "float16"},
+                   "type of weights and activations");
+  table.add("random_weights", o.random_weights,
+            "take only config.json and tokenizer from model.path, and fresh weights");
+  table.add_choice("architecture", o.architecture, {"llama", "qwen2", "qwen3", "mistral"},
+                   "family of the fresh model (this and what follows: only without model.path)");
+  table.add("hidden_size", o.hidden_size, kPositive, "width of the residual stream");
+  table.add("num_layers", o.num_layers, {1, 10000}, "decoder layers");
+  table.add("num_heads", o.num_heads, kPositive, "query heads; divides model.hidden_size");
+  table.add("num_kv_heads", o.num_kv_heads, kPositive, "key/value heads; divides model.num_heads");
+  table.add("intermediate_size", o.intermediate_size, kPositive, "width inside the SwiGLU layer");
+  table.add("max_positions", o.max_positions, kPositive,
+            "longest sequence, prompt and response together (tokens)");
+  table.add("rope_theta", o.rope_theta, kAboveZero, "base of the rotary position embedding");
+  table.add("initializer_range", o.initializer_range, kAboveZero,
+            "standard deviation of the fresh weights");
+  table.add("tie_embeddings", o.tie_embeddings, "one matrix for input and output embedding");
+}
+
+void declare_data(OptionTable& table, DataOptions& o) {
+  table.begin_section("data", "The problems.");
+  table.add_choice("kind", o.kind, {"jsonl", "carry"},
+                   "jsonl: read from files; carry: the quickstart's task, made by treepo");
+  table.add("train", o.train,
+            "file of training problems (jsonl): {\"prompt\" or \"ids\", \"answer\"} on each line");
+  table.add("test", o.test, "file of held-out problems (jsonl); empty: no evaluation");
+  table.add("held_out", o.held_out, {1, 100000}, "problems held out for evaluation (carry)");
+  table.add("seed", o.seed, kSeed, "seed of the problems that are made (carry)");
+}
+
+void declare_warm_start(OptionTable& table, WarmStartOptions& o) {
+  table.begin_section("warm_start",
+                      "Supervised training on demonstrations, before reinforcement learning.");
+  table.add("steps", o.steps, kCount, "optimiser steps; 0: no warm start");
+  table.add("batch", o.batch, kPositive, "demonstrations in each step");
+  table.add("learning_rate", o.learning_rate, kAboveZero,
+            "highest learning rate; falls to 0 along a cosine");
+  table.add("warmup_steps", o.warmup_steps, kCount,
+            "steps in which the learning rate rises from 0");
+  table.add("carry_bug", o.carry_bug, kShare,
+            "probability that a demonstration forgets a carry or borrow that is due");
+}
+
+void declare_rollout(OptionTable& table, GrowthOptions& o) {
+  table.begin_section("rollout", "How the tree of answers to one query grows.");
+  table.add("width", o.width, kPositive, "trajectories wanted for each query");
+  table.add("depth", o.depth, kPositive, "largest number of segments on a path");
+  table.add("segment_tokens", o.segment_tokens, kPositive, "longest segment (tokens)");
+  table.add("branching_factor", o.branching_factor, kPositive,
+            "new paths granted for each path at a segment's end");
+  table.add("first_split_min", o.first_split_min, kPositive,
+            "fewest copies of the root that a tree starts with");
+  table.add("first_split_max", o.first_split_max, kPositive,
+            "most copies of the root; drawn uniformly for each tree where min and max differ");
+  table.add("sequential", o.sequential,
+            "no tree: as many separate answers as rollout.width, as in GRPO");
+  table.add_enum("divergence", o.divergence,
+                 "how the budget is split over active paths; even: equal shares");
+  table.add_enum("fallback", o.fallback,
+                 "where to restart when no path is active and trajectories are missing; random: "
+                 "a drawn boundary of a drawn trajectory");
+  table.add("fallback_window", o.fallback_window, kCount,
+            "fallback cuts at multiples of this (tokens); 0: rollout.segment_tokens");
+  table.add("fallback_max_windows", o.fallback_max_windows, kCount,
+            "most windows that fallback drops from a trajectory's end; 0: no limit");
+}
+
+void declare_stop(OptionTable& table, StopOptions& o) {
+  table.begin_section("stop", "When a path ends, besides the end-of-sequence token.");
+  table.add("response_tokens", o.response_tokens, kCount,
+            "longest response (tokens); 0: rollout.depth × rollout.segment_tokens");
+  table.add("min_response_tokens", o.min_response_tokens, kCount,
+            "paths that stop with fewer tokens are discarded, and their budget is free again");
+  table.add_choice(
+      "answer", o.answer, {"none", "boxed", "boxed_with_eos"},
+      "what ends a path as answered: a complete \\boxed{…} in its new segment, or that "
+      "together with the end-of-sequence token");
+  table.add("repetition", o.repetition, "stop a path when a segment's text repeats itself");
+  table.add("repetition_first", o.repetition_first, "judge repetition before the other rules");
+  table.add("repetition_length", o.repetition_length, kPositive,
+            "characters of the repeated substring");
+  table.add("repetition_count", o.repetition_count, {2, kMost},
+            "occurrences in one segment that count as repetition");
+  table.add("stop_strings", o.stop_strings,
+            "texts that end a path when it has written one of them");
+}
+
+void declare_sampling(OptionTable& table, SamplingOptions& o) {
+  table.begin_section("sampling", "How training rollouts draw tokens.");
+  table.add("temperature", o.temperature, kAboveZero,
+            "logits are divided by it, in sampling and in the update");
+  table.add("top_k", o.top_k, kCount, "draw from the k most likely tokens; 0: from all");
+  table.add("top_p", o.top_p, {.min = 0, .max = 1, .above_min = true},
+            "draw from the most likely tokens that together have this probability");
+  table.add("min_p", o.min_p, kShare,
+            "leave out tokens below this share of the most likely token's probability");
+}
+
+void declare_engine(OptionTable& table, EngineOptions& o) {
+  table.begin_section("engine",
+                      "What sampling may use. Cannot change which tokens are drawn, "
+                      "except by the rounding of logits.");
+  table.add("max_rows", o.max_rows, kPositive, "paths decoded in one step");
+  table.add("max_step_tokens", o.max_step_tokens, kPositive,
+            "tokens of one step, decoded and prefilled together");
+  table.add("page_tokens", o.page_tokens, {1, 65536}, "tokens in one page of the key/value cache");
+  table.add("cache_mib", o.cache_mib, kPositive, "memory for keys and values (MiB)");
+}
+
+void declare_reward(OptionTable& table, RewardOptions& o) {
+  table.begin_section("reward", "What a response is worth.");
+  table.add_choice("kind", o.kind, {"carry", "digits", "exact", "numeric"},
+                   "verifier; exact: the text, numeric: the value of the last number, carry and "
+                   "digits: the two example tasks");
+  table.add("overlong_tokens", o.overlong_tokens, kCount,
+            "the reward falls linearly over this many last tokens of the longest response; 0: off");
+  table.add("overlong_penalty", o.overlong_penalty, {},
+            "what a response of full length loses by that");
+}
+
+void declare_advantage(OptionTable& table, AdvantageOptions& o) {
+  table.begin_section("advantage", "How rewards become the advantage of each trajectory.");
+  table.add_enum("kind", o.kind,
+                 "tree: mean over a leaf's subgroups (TreePO Eq. 5), …size_weighted: Eq. 6, "
+                 "…reject_degenerate: Eq. 7, …no_root: without the root's group, grpo: that alone");
+  table.add("query_std", o.query_std, "divide by the standard deviation of the query's rewards");
+  table.add("whiten", o.whiten,
+            "subtract the batch's mean and divide by its standard deviation, both over tokens");
+  table.add("epsilon", o.epsilon, kAboveZero, "added to a standard deviation");
+}
+
+void declare_objective(OptionTable& table, ObjectiveOptions& o) {
+  table.begin_section("objective", "The policy-gradient loss.");
+  table.add_enum("kind", o.kind,
+                 "dapo: mean over all tokens, grpo: over trajectories of their means, dr_grpo: sum "
+                 "over trajectories × longest response");
+  table.add("clip_low", o.clip_low, {.min = 0, .max = 1, .below_max = true},
+            "the ratio is clipped below 1 - this");
+  table.add("clip_high", o.clip_high, {}, "the ratio is clipped above 1 + this");
+  table.add("dual_clip", o.dual_clip, {},
+            "the loss of a token with negative advantage is at most this × its magnitude; 0: off");
+  table.add("kl_beta", o.kl_beta, {}, "weight of the KL divergence (k3) from the first model");
+  table.add("entropy_beta", o.entropy_beta, {}, "weight of the entropy bonus");
+  table.add("importance_cap", o.importance_cap, {},
+            "largest importance weight against the mismatch of sampler and trainer; 0: off");
+}
+
+void declare_optimizer(OptionTable& table, OptimizerOptions& o) {
+  table.begin_section("optimizer", "AdamW.");
+  table.add("learning_rate", o.learning_rate, {}, "highest learning rate");
+  table.add("warmup_steps", o.warmup_steps, kCount,
+            "optimiser steps in which the learning rate rises from 0");
+  table.add_choice("schedule", o.schedule, {"constant", "cosine", "linear"},
+                   "course of the learning rate after warm-up; the others fall to 0");
+  table.add("beta1", o.beta1, kBeta, "decay of the mean of gradients");
+  table.add("beta2", o.beta2, kBeta, "decay of the mean of squared gradients");
+  table.add("epsilon", o.epsilon, kAboveZero, "added to the root of the mean of squares");
+  table.add("weight_decay", o.weight_decay, {},
+            "decoupled weight decay; none for norms and biases");
+  table.add("max_grad_norm", o.max_grad_norm, {}, "gradients are scaled down to it; 0: never");
+}
+
+void declare_update(OptionTable& table, UpdateOptions& o) {
+  table.begin_section("update", "How a batch of trees becomes optimiser steps.");
+  table.add("updates_per_batch", o.updates_per_batch, kPositive,
+            "optimiser steps for each batch, each on its share of the queries");
+  table.add("max_tokens", o.max_tokens, kPositive,
+            "packed tokens run at once; gradients accumulate over packs");
+  table.add("logit_chunk_tokens", o.logit_chunk_tokens, kPositive,
+            "tokens whose logits exist at once; less memory, same result");
+  table.add("packed", o.packed, "run tokens that trajectories share once; false: each apart");
+  table.add("recompute_old_logprobs", o.recompute_old_logprobs,
+            "old log-probs from a forward pass before the update rather than from sampling");
+}
+
+void declare_train(OptionTable& table, TrainOptions& o) {
+  table.begin_section("train", "The loop.");
+  table.add("seed", o.seed, kSeed, "seed of everything that is drawn");
+  table.add("max_steps", o.max_steps, kCount, "steps (batches) at most", may_change);
+  table.add("epochs", o.epochs, {}, "passes over the training problems at most; 0: no limit",
+            may_change);
+  table.add("queries_per_step", o.queries_per_step, kPositive, "queries in each batch");
+  table.add("dynamic_sampling", o.dynamic_sampling,
+            "replace queries whose answers all have the same score");
+  table.add("max_sampling_rounds", o.max_sampling_rounds, {1, 1000},
+            "rounds of sampling to fill a batch, before it goes on with what there is");
+  table.add("run_dir", o.run_dir, "directory for configuration, logs and checkpoints", may_change);
+  table.add("checkpoint_every", o.checkpoint_every, kCount,
+            "steps between checkpoints; 0: only at the end", may_change);
+  table.add("keep_checkpoints", o.keep_checkpoints, kPositive,
+            "newest checkpoints that are kept, besides the best", may_change);
+  table.add("threads", o.threads, {0, 4096}, "CPU threads; 0: all cores");
+  table.add("sample_queries", o.sample_queries, kCount,
+            "trees written to samples.jsonl in each step", may_change);
+}
+
+void declare_evaluate(OptionTable& table, EvaluateOptions& o) {
+  table.begin_section("evaluate", "Tests on held-out problems during the run.");
+  table.add("every", o.every, kCount, "steps between evaluations; 0: only before and after",
+            may_change);
+  table.add("queries", o.queries, kCount, "held-out problems used; 0: all", may_change);
+  table.add("samples", o.samples, {0, 65536}, "answers drawn for each problem", may_change);
+  table.add("temperature", o.temperature, kAboveZero, "temperature of these answers", may_change);
+  table.add("top_p", o.top_p, {.min = 0, .max = 1, .above_min = true}, "their top-p", may_change);
+  table.add("greedy", o.greedy, "also one greedy answer for each problem", may_change);
+}
+
+}  // namespace
+
+OptionTable declare_options(RunOptions& options) {
+  OptionTable table;
+  declare_model(table, options.model);
+  declare_data(table, options.data);
+  declare_warm_start(table, options.warm_start);
+  declare_rollout(table, options.rollout);
+  declare_stop(table, options.stop);
+  declare_sampling(table, options.sampling);
+  declare_engine(table, options.engine);
+  declare_reward(table, options.reward);
+  declare_advantage(table, options.advantage);
+  declare_objective(table, options.objective);
+  declare_optimizer(table, options.optimizer);
+  declare_update(table, options.update);
+  declare_train(table, options.train);
+  declare_evaluate(table, options.evaluate);
+  return table;
+}
+
+}  // namespace treepo

@@ -1,0 +1,193 @@
+#include "config/validate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace treepo {
+
+namespace {
+
+// Throws "WHAT (KEY = VALUE, …)" where a rule is broken.
+class Rule {
+ public:
+  Rule(bool holds, std::string_view what) : holds_(holds), what_(what) {}
+
+  template <typename T>
+  Rule& given(std::string_view key, const T& value) {
+    if (!holds_) values_ += fmt::format("{}{} = {}", values_.empty() ? "" : ", ", key, value);
+    return *this;
+  }
+
+  void or_else(const std::string& hint) const {
+    if (!holds_) throw Error(fmt::format("{} ({})", what_, values_), hint);
+  }
+
+ private:
+  bool holds_;
+  std::string_view what_;
+  std::string values_;
+};
+
+void validate_fresh_model(const ModelOptions& model, int64_t response) {
+  Rule(model.hidden_size % model.num_heads == 0,
+       "model.hidden_size must be a multiple of model.num_heads")
+      .given("model.hidden_size", model.hidden_size)
+      .given("model.num_heads", model.num_heads)
+      .or_else(fmt::format("for example model.hidden_size = {}",
+                           (model.hidden_size / model.num_heads + 1) * model.num_heads));
+  Rule(model.hidden_size / model.num_heads % 2 == 0,
+       "model.hidden_size / model.num_heads must be even, for rotary positions")
+      .given("model.hidden_size", model.hidden_size)
+      .given("model.num_heads", model.num_heads)
+      .or_else(fmt::format("for example model.hidden_size = {}",
+                           (model.hidden_size / model.num_heads + 1) * model.num_heads));
+  Rule(model.num_heads % model.num_kv_heads == 0,
+       "model.num_heads must be a multiple of model.num_kv_heads")
+      .given("model.num_heads", model.num_heads)
+      .given("model.num_kv_heads", model.num_kv_heads)
+      .or_else("each key/value head serves the same number of query heads");
+  Rule(response < model.max_positions,
+       "the longest response leaves no room for a prompt in model.max_positions")
+      .given("longest response", response)
+      .given("model.max_positions", model.max_positions)
+      .or_else("raise model.max_positions, or lower stop.response_tokens or rollout.depth");
+}
+
+void validate_growth(const GrowthOptions& growth) {
+  Rule(growth.depth * growth.segment_tokens <= INT32_MAX,
+       "rollout.depth × rollout.segment_tokens is beyond what a position can count")
+      .given("rollout.depth", growth.depth)
+      .given("rollout.segment_tokens", growth.segment_tokens)
+      .or_else("lower one of them");
+  Rule(growth.first_split_min <= growth.first_split_max,
+       "rollout.first_split_min must not exceed rollout.first_split_max")
+      .given("rollout.first_split_min", growth.first_split_min)
+      .given("rollout.first_split_max", growth.first_split_max)
+      .or_else("set both to the same number for a fixed first split");
+  Rule(growth.sequential || growth.first_split_max <= growth.width,
+       "rollout.first_split_max must not exceed rollout.width")
+      .given("rollout.first_split_max", growth.first_split_max)
+      .given("rollout.width", growth.width)
+      .or_else(
+          "a tree cannot start with more paths than the trajectories it ends with: lower "
+          "rollout.first_split_max (and _min), or set rollout.sequential = true");
+}
+
+void validate_stop(const StopOptions& stop, int64_t response) {
+  Rule(stop.min_response_tokens < response,
+       "stop.min_response_tokens must be below the longest response")
+      .given("stop.min_response_tokens", stop.min_response_tokens)
+      .given("longest response", response)
+      .or_else(
+          "the longest response is the smaller of stop.response_tokens and rollout.depth × "
+          "rollout.segment_tokens");
+  auto sorted = stop.stop_strings;
+  std::sort(sorted.begin(), sorted.end());
+  Rule(sorted.empty() || !sorted.front().empty(), "stop.stop_strings holds an empty text")
+      .given("stop.stop_strings", fmt::format("{} texts", sorted.size()))
+      .or_else("it would stop every path at once");
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+  Rule(twice == sorted.end(), "stop.stop_strings holds a text twice")
+      .given("stop.stop_strings", twice == sorted.end() ? "" : *twice)
+      .or_else("remove one of them");
+}
+
+void validate_objective(const ObjectiveOptions& objective, const UpdateOptions& update) {
+  Rule(objective.dual_clip == 0 || objective.dual_clip > 1,
+       "objective.dual_clip must be 0 (off) or above 1")
+      .given("objective.dual_clip", objective.dual_clip)
+      .or_else("at 1 or below it would cut off tokens whose probability has not changed");
+  Rule(objective.importance_cap == 0 || objective.importance_cap >= 1,
+       "objective.importance_cap must be 0 (off) or at least 1")
+      .given("objective.importance_cap", objective.importance_cap)
+      .or_else("below 1 it would scale down tokens on which sampler and trainer agree");
+  Rule(objective.importance_cap == 0 || update.recompute_old_logprobs,
+       "objective.importance_cap compares the sampler's log-probs with recomputed ones")
+      .given("objective.importance_cap", objective.importance_cap)
+      .given("update.recompute_old_logprobs", update.recompute_old_logprobs)
+      .or_else("set update.recompute_old_logprobs = true, or objective.importance_cap = 0");
+}
+
+void validate_updates(const RunOptions& o) {
+  Rule(o.update.updates_per_batch <= o.train.queries_per_step,
+       "update.updates_per_batch must not exceed train.queries_per_step")
+      .given("update.updates_per_batch", o.update.updates_per_batch)
+      .given("train.queries_per_step", o.train.queries_per_step)
+      .or_else("each update needs at least one query");
+}
+
+void validate_sources(const RunOptions& o) {
+  const bool made = o.data.kind == "carry";
+  Rule(made || !o.data.train.empty(), "there is nothing to train on: data.train is empty")
+      .given("data.kind", o.data.kind)
+      .or_else("set data.train to a file of JSON lines, or data.kind = \"carry\"");
+  Rule(made || !o.model.path.empty(),
+       "a fresh model has the tokenizer of data.kind = \"carry\" only")
+      .given("data.kind", o.data.kind)
+      .given("model.path", "\"\"")
+      .or_else(
+          "set model.path to a Hugging Face directory; model.random_weights = true takes only "
+          "its configuration and tokenizer");
+  Rule(made || o.warm_start.steps == 0,
+       "only data.kind = \"carry\" has demonstrations to start from")
+      .given("data.kind", o.data.kind)
+      .given("warm_start.steps", o.warm_start.steps)
+      .or_else("set warm_start.steps = 0");
+  Rule(!made || o.train.epochs == 0,
+       "the problems of data.kind = \"carry\" never repeat: no epochs")
+      .given("train.epochs", o.train.epochs)
+      .or_else("set train.max_steps instead");
+  Rule(!made || o.reward.kind == "carry" || o.reward.kind == "numeric",
+       "no response to data.kind = \"carry\" can pass this verifier")
+      .given("reward.kind", o.reward.kind)
+      .or_else("set reward.kind = \"carry\"");
+}
+
+}  // namespace
+
+void validate(const RunOptions& options) {
+  const int64_t response = longest_response(options.rollout, options.stop);
+  validate_growth(options.rollout);
+  validate_stop(options.stop, response);
+  Rule(!options.model.random_weights || !options.model.path.empty(),
+       "model.random_weights needs a directory to take the configuration from")
+      .given("model.random_weights", true)
+      .given("model.path", "\"\"")
+      .or_else("set model.path; without it the weights are fresh anyway");
+  Rule(options.engine.max_rows <= options.engine.max_step_tokens,
+       "engine.max_rows must not exceed engine.max_step_tokens")
+      .given("engine.max_rows", options.engine.max_rows)
+      .given("engine.max_step_tokens", options.engine.max_step_tokens)
+      .or_else("each row decodes one token of a step");
+  Rule(options.reward.overlong_tokens <= response,
+       "reward.overlong_tokens must not exceed the longest response")
+      .given("reward.overlong_tokens", options.reward.overlong_tokens)
+      .given("longest response", response)
+      .or_else("otherwise even an empty response would be punished for its length");
+  Rule(options.evaluate.samples > 0 || options.evaluate.greedy, "evaluation would answer nothing")
+      .given("evaluate.samples", options.evaluate.samples)
+      .given("evaluate.greedy", options.evaluate.greedy)
+      .or_else("set one of them");
+  validate_objective(options.objective, options.update);
+  validate_updates(options);
+}
+
+void validate_for_training(const RunOptions& options) {
+  validate(options);
+  validate_sources(options);
+  if (options.model.path.empty())
+    validate_fresh_model(options.model, longest_response(options.rollout, options.stop));
+  Rule(options.rollout.width > 1 || !options.train.dynamic_sampling,
+       "one answer for each query always has equal scores, so that every query would be replaced")
+      .given("rollout.width", options.rollout.width)
+      .given("train.dynamic_sampling", options.train.dynamic_sampling)
+      .or_else("raise rollout.width, or set train.dynamic_sampling = false");
+  Rule(!options.train.run_dir.empty(), "a run needs a directory")
+      .given("train.run_dir", "\"\"")
+      .or_else("set train.run_dir, for example to runs/first");
+}
+
+}  // namespace treepo
