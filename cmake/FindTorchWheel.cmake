@@ -24,6 +24,8 @@ if(NOT TARGET torch::wheel)
     "${_torch_dir}/include" "${_torch_dir}/include/torch/csrc/api/include")
   target_link_libraries(torch::wheel INTERFACE
     "${TORCH_WHEEL_LIBRARY_DIR}/libtorch_cpu.so" "${TORCH_WHEEL_LIBRARY_DIR}/libc10.so")
+  # The wheel brings headers of its own fmt, which hide the system's, but exports none of its functions.
+  target_compile_definitions(torch::wheel INTERFACE FMT_HEADER_ONLY=1)
   # libtorch_cpu.so names libraries of the CUDA wheel set that the CPU side never calls.
   target_link_options(torch::wheel INTERFACE "LINKER:--allow-shlib-undefined" "LINKER:-rpath,${TORCH_WHEEL_LIBRARY_DIR}")
   if(EXISTS "${TORCH_WHEEL_LIBRARY_DIR}/libtorch_cuda.so")
