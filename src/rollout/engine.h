@@ -16,15 +16,15 @@ namespace treepo {
 struct Query {
   uint64_t id = 0;     // stable number of the problem: with `visit` it names the random numbers
   uint64_t visit = 0;  // how many times the problem was rolled out before
-  std::vector<int32_t> prompt;
+  std::vector<int32_t> prompt{};
 };
 
 struct RolloutSettings {
-  GrowthOptions growth;
-  StopOptions stop;
-  SamplingOptions sampling;
-  EngineOptions engine;
-  std::vector<int32_t> eos_ids;
+  GrowthOptions growth{};
+  StopOptions stop{};
+  SamplingOptions sampling{};
+  EngineOptions engine{};
+  std::vector<int32_t> eos_ids{};
   uint64_t seed = 0;
   Purpose purpose = Purpose::train;  // of the tokens' random numbers
 };

@@ -12,9 +12,9 @@ namespace treepo {
 
 // New paths from inside the tree, when no path is active and trajectories are missing.
 
-// A tree falls back at most this often. Each round ends in a new trajectory, so that the width is
-// reached long before (b = 1 doubles them), unless paths are discarded for being too short.
-constexpr int32_t kMaxFallbackRounds = 16;
+// A tree falls back at most this often. Each round at least doubles the trajectories, so that the
+// width is reached before, unless paths are discarded for being too short.
+constexpr int32_t kMaxFallbackRounds = 32;
 
 // Branches with at most `missing` paths together; `round` counts this tree's fallbacks from 0.
 //   random: trajectories in random order, each gives branching_factor paths, all from one boundary
