@@ -89,7 +89,10 @@ CarryStatistics carry_statistics(const CarryTask& task, int64_t first, int64_t c
 //   20 space  21 /  22 (  23 )        the last four never occur in the task
 inline constexpr int32_t kCarryVocabularySize = 24;
 inline constexpr int32_t kCarryPadId = 0, kCarryEosId = 1;
-// Content of a tokenizer.json (Hugging Face tokenizers) that text/ and transformers load.
+// Writes tokenizer.json and tokenizer_config.json into an existing directory, for text/ and
+// transformers. No special token is added to a prompt.
+void write_carry_tokenizer(const std::string& directory);
+// The content of that tokenizer.json alone.
 std::string carry_tokenizer_json();
 
 }  // namespace treepo

@@ -1,5 +1,6 @@
 #include "base/json.h"
 #include "data/carry_task.h"
+#include "text/write_tokenizer.h"  // write_character_tokenizer
 
 namespace treepo {
 
@@ -16,6 +17,16 @@ OrderedJson added_token(int64_t id, std::string_view content) {
 }
 
 }  // namespace
+
+void write_carry_tokenizer(const std::string& directory) {
+  CharacterVocabulary vocabulary;
+  vocabulary.special_tokens.assign(std::begin(kSpecialTokens), std::end(kSpecialTokens));
+  vocabulary.characters = kCharacters;
+  vocabulary.pad_token = "<pad>";
+  vocabulary.eos_token = "<eos>";
+  vocabulary.unk_token = "<unk>";
+  write_character_tokenizer(directory, vocabulary);
+}
 
 // A BPE model without merges leaves every character a token of its own.
 std::string carry_tokenizer_json() {

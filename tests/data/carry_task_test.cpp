@@ -8,8 +8,11 @@
 #include <regex>
 #include <set>
 
+#include "base/files.h"
 #include "base/json.h"
 #include "support/expect_error.h"
+#include "support/temporary_directory.h"
+#include "text/tokenizer.h"
 
 namespace treepo {
 namespace {
@@ -334,6 +337,32 @@ TEST(CarryTokenizer, HasOneIdForEachCharacterOfTheTask) {
     for (const char c : problem.prompt + task.demonstration(problem, i, 0.6))
       ASSERT_TRUE(vocabulary.contains(std::string(1, c))) << c;
   }
+}
+
+// The tokenizer that text/ reads from the written files: one id for each character, nothing added.
+TEST(CarryTokenizer, EncodesProblemsCharacterByCharacter) {
+  TemporaryDirectory directory;
+  write_carry_tokenizer(directory.path());
+  const Tokenizer tokenizer = Tokenizer::load(directory.path());
+  EXPECT_EQ(tokenizer.vocab_size(), kCarryVocabularySize);
+  EXPECT_EQ(tokenizer.token_to_id("<eos>"), kCarryEosId);
+  EXPECT_EQ(tokenizer.token_to_id("<pad>"), kCarryPadId);
+  EXPECT_EQ(tokenizer.encode("8+5-4*6:", true),
+            (std::vector<int32_t>{11, 13, 8, 14, 7, 15, 9, 18}));
+  EXPECT_EQ(tokenizer.encode("=13;72!x", false),
+            (std::vector<int32_t>{16, 4, 6, 17, 10, 5, 19, 2}));
+  const CarryTask task(9);
+  for (int64_t i = 0; i < 200; ++i) {
+    const Problem problem = task.training_problem(i);
+    const std::string text = problem.prompt + task.demonstration(problem, i, 0.6);
+    const auto ids = tokenizer.encode(text, true);
+    ASSERT_EQ(ids.size(), text.size());
+    ASSERT_EQ(tokenizer.decode(ids, false), text);
+  }
+  write_file_atomically(directory / "tokenizer.json", carry_tokenizer_json());
+  const Tokenizer same = Tokenizer::load(directory.path());
+  for (int32_t id = 0; id < kCarryVocabularySize; ++id)
+    EXPECT_EQ(same.id_to_token(id), tokenizer.id_to_token(id));
 }
 
 // Golden: a change here changes every run of the quickstart.
