@@ -43,7 +43,7 @@ Subgroups subgroups_of(const QueryRewards& query) {
     }
     TREEPO_CHECK(!leaf.path.empty() && leaf.path[0] == query.leaves[0].path[0],
                  "query {}: the path of leaf {} does not start at the root", query.name, i);
-    for (const int32_t node : leaf.path) { groups[node].add(leaf.reward); }
+    for (const int32_t node : leaf.path) groups[node].add(leaf.reward);
   }
   return groups;
 }
@@ -54,25 +54,30 @@ struct Rule {
 
 Rule rule_of(AdvantageKind kind) {
   switch (kind) {
-    case AdvantageKind::tree: return {};
-    case AdvantageKind::tree_size_weighted: return {.size_weighted = true};
-    case AdvantageKind::tree_reject_degenerate: return {.reject_degenerate = true};
+    case AdvantageKind::tree:
+      return {};
+    case AdvantageKind::tree_size_weighted:
+      return {.size_weighted = true};
+    case AdvantageKind::tree_reject_degenerate:
+      return {.reject_degenerate = true};
     case AdvantageKind::tree_reject_degenerate_size_weighted:
       return {.size_weighted = true, .reject_degenerate = true};
-    case AdvantageKind::tree_no_root: return {.root = false};
-    case AdvantageKind::grpo: return {.below_root = false};
+    case AdvantageKind::tree_no_root:
+      return {.root = false};
+    case AdvantageKind::grpo:
+      return {.below_root = false};
   }
   TREEPO_CHECK(false, "advantage kind {}", static_cast<int>(kind));
   return {};
 }
 
 bool counts(const Rule& rule, size_t depth, const Subgroup& group) {
-  if (depth == 0) { return rule.root; }
+  if (depth == 0) return rule.root;
   return rule.below_root && group.size > 1 && !(rule.reject_degenerate && group.degenerate());
 }
 
 double standard_deviation(const QueryRewards& query, const Subgroup& all) {
-  if (all.size == 1) { return 1.0; }
+  if (all.size == 1) return 1.0;
   double sum = 0;
   for (const LeafReward& leaf : query.leaves) {
     const double difference = leaf.reward - all.mean();
@@ -90,7 +95,7 @@ LeafAdvantages advantages_of(const QueryRewards& query, const AdvantageOptions& 
     int32_t levels = 0;
     for (size_t depth = 0; depth < leaf.path.size(); ++depth) {
       const Subgroup& group = groups.at(leaf.path[depth]);
-      if (!counts(rule, depth, group)) { continue; }
+      if (!counts(rule, depth, group)) continue;
       const double baseline = group.size > 1 ? group.mean() : 0.0;
       const double weight = rule.size_weighted ? static_cast<double>(group.size) : 1.0;
       sum += weight * (leaf.reward - baseline);
@@ -103,7 +108,7 @@ LeafAdvantages advantages_of(const QueryRewards& query, const AdvantageOptions& 
   if (options.query_std && !query.leaves.empty()) {
     const double scale =
         standard_deviation(query, groups.at(query.leaves[0].path[0])) + options.epsilon;
-    for (double& value : result.values) { value /= scale; }
+    for (double& value : result.values) value /= scale;
   }
   return result;
 }
@@ -145,8 +150,8 @@ void whiten(std::span<const QueryRewards> queries, std::vector<LeafAdvantages>& 
 
 }  // namespace
 
-QueryRewards query_rewards(std::string name, const SearchTree& tree, std::span<const int32_t> leaves,
-                           std::span<const double> rewards) {
+QueryRewards query_rewards(std::string name, const SearchTree& tree,
+                           std::span<const int32_t> leaves, std::span<const double> rewards) {
   TREEPO_CHECK(leaves.size() == rewards.size(), "{} leaves, {} rewards", leaves.size(),
                rewards.size());
   QueryRewards query{.name = std::move(name), .leaves = {}};
@@ -161,8 +166,8 @@ QueryRewards query_rewards(std::string name, const SearchTree& tree, std::span<c
 std::vector<LeafAdvantages> leaf_advantages(std::span<const QueryRewards> queries,
                                             const AdvantageOptions& options) {
   std::vector<LeafAdvantages> advantages;
-  for (const QueryRewards& query : queries) { advantages.push_back(advantages_of(query, options)); }
-  if (options.whiten) { whiten(queries, advantages); }
+  for (const QueryRewards& query : queries) advantages.push_back(advantages_of(query, options));
+  if (options.whiten) whiten(queries, advantages);
   return advantages;
 }
 

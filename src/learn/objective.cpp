@@ -18,7 +18,9 @@ struct Term {
 
 Term positive_term(double ratio, double advantage, const ObjectiveOptions& options) {
   const double ceiling = 1.0 + options.clip_high;
-  if (ratio > ceiling) { return {.loss = -ceiling * advantage}; }
+  if (ratio > ceiling) {
+    return {.loss = -ceiling * advantage};
+  }
   return {.loss = -ratio * advantage, .slope = -ratio * advantage};
 }
 
@@ -28,15 +30,19 @@ bool beyond_dual_clip(double ratio, const ObjectiveOptions& options) {
 
 Term negative_term(double ratio, double advantage, const ObjectiveOptions& options) {
   const double floor = 1.0 - options.clip_low;
-  if (beyond_dual_clip(ratio, options)) { return {.loss = -options.dual_clip * advantage}; }
-  if (ratio < floor) { return {.loss = -floor * advantage}; }
+  if (beyond_dual_clip(ratio, options)) {
+    return {.loss = -options.dual_clip * advantage};
+  }
+  if (ratio < floor) {
+    return {.loss = -floor * advantage};
+  }
   return {.loss = -ratio * advantage, .slope = -ratio * advantage};
 }
 
 Term policy_term(const PackedTrees& pack, size_t t, double ratio, double importance,
                  const ObjectiveOptions& options) {
   Term term;
-  if (pack.positive[t] > 0) { term = positive_term(ratio, pack.positive[t], options); }
+  if (pack.positive[t] > 0) term = positive_term(ratio, pack.positive[t], options);
   if (pack.negative[t] < 0) {
     const Term negative = negative_term(ratio, pack.negative[t], options);
     term.loss += negative.loss;
@@ -47,9 +53,9 @@ Term policy_term(const PackedTrees& pack, size_t t, double ratio, double importa
 
 void count_clips(const PackedTrees& pack, size_t t, double ratio, const ObjectiveOptions& options,
                  ObjectiveStatistics& statistics) {
-  if (ratio > 1.0 + options.clip_high) { statistics.clipped_high += pack.positive_leaves[t]; }
-  if (ratio < 1.0 - options.clip_low) { statistics.clipped_low += pack.negative_leaves[t]; }
-  if (beyond_dual_clip(ratio, options)) { statistics.dual_clipped += pack.negative_leaves[t]; }
+  if (ratio > 1.0 + options.clip_high) statistics.clipped_high += pack.positive_leaves[t];
+  if (ratio < 1.0 - options.clip_low) statistics.clipped_low += pack.negative_leaves[t];
+  if (beyond_dual_clip(ratio, options)) statistics.dual_clipped += pack.negative_leaves[t];
 }
 
 void count_mismatch(double difference, int64_t leaves, ObjectiveStatistics& statistics) {
@@ -57,7 +63,7 @@ void count_mismatch(double difference, int64_t leaves, ObjectiveStatistics& stat
   statistics.mismatch_sum += size * static_cast<double>(leaves);
   statistics.mismatch_max = std::max(statistics.mismatch_max, size);
   const double ratio = std::exp(difference);
-  if (!(ratio >= kMismatchLow && ratio <= kMismatchHigh)) { statistics.mismatch_outside += leaves; }
+  if (!(ratio >= kMismatchLow && ratio <= kMismatchHigh)) statistics.mismatch_outside += leaves;
 }
 
 }  // namespace
@@ -85,8 +91,10 @@ LeafWeight leaf_weight(Objective kind) {
 double loss_normalizer(Objective kind, int64_t trajectory_tokens, int64_t trajectories,
                        int64_t max_response_tokens) {
   switch (kind) {
-    case Objective::dapo: return static_cast<double>(trajectory_tokens);
-    case Objective::grpo: return static_cast<double>(trajectories);
+    case Objective::dapo:
+      return static_cast<double>(trajectory_tokens);
+    case Objective::grpo:
+      return static_cast<double>(trajectories);
     case Objective::dr_grpo:
       return static_cast<double>(trajectories) * static_cast<double>(max_response_tokens);
   }
@@ -108,7 +116,7 @@ ObjectiveResult evaluate_objective(const PackedTrees& pack, std::span<const doub
   ObjectiveResult result;
   ObjectiveStatistics& statistics = result.statistics;
   result.logprob_gradient.resize(num_targets);
-  if (options.entropy_beta != 0) { result.entropy_gradient.resize(num_sources); }
+  if (options.entropy_beta != 0) result.entropy_gradient.resize(num_sources);
   double loss = 0;
   for (size_t t = 0; t < num_targets; ++t) {
     const double logp = logprobs[t], old_logp = pack.old_logprob[t];

@@ -35,7 +35,7 @@ double squared_norm_cpu(const T* values, int64_t size) {
     }
   });
   double total = 0;
-  for (const double sum : sums) { total += sum; }
+  for (const double sum : sums) total += sum;
   return total;
 }
 
@@ -75,8 +75,8 @@ TREEPO_NO_MATH_ERRNO void update_block(T* weights, const T* gradients, T* m, T* 
     const T g = gradients[i] * c.gradient_scale;
     m[i] += c.beta1_rest * (g - m[i]);
     v[i] = v[i] * c.beta2 + c.beta2_rest * g * g;
-    weights[i] = weights[i] * c.keep -
-                 c.step_size * (m[i] / (std::sqrt(v[i]) * c.root_scale + c.epsilon));
+    weights[i] =
+        weights[i] * c.keep - c.step_size * (m[i] / (std::sqrt(v[i]) * c.root_scale + c.epsilon));
   }
 }
 
@@ -151,7 +151,7 @@ AdamW::AdamW(at::Tensor weights, at::Tensor gradients, std::vector<ParameterRang
     TREEPO_CHECK(0 <= range.begin && range.begin <= range.end && range.end <= weights_.numel(),
                  "range [{}, {}) of {} weights", range.begin, range.end, weights_.numel());
   }
-  if (is_half(weights_)) { state_.master = weights_.to(at::kFloat); }
+  if (is_half(weights_)) state_.master = weights_.to(at::kFloat);
   const at::Tensor& like = state_.master.defined() ? state_.master : weights_;
   state_.first_moment = at::zeros_like(like);
   state_.second_moment = at::zeros_like(like);
@@ -160,7 +160,9 @@ AdamW::AdamW(at::Tensor weights, at::Tensor gradients, std::vector<ParameterRang
 StepReport AdamW::step(double learning_rate) {
   const at::NoGradGuard no_grad;
   const double norm = gradient_norm(gradients_);
-  if (!std::isfinite(norm)) { return {.gradient_norm = norm, .skipped = true}; }
+  if (!std::isfinite(norm)) {
+    return {.gradient_norm = norm, .skipped = true};
+  }
   const double limit = options_.max_grad_norm;
   const double scale = limit > 0 ? std::min(1.0, limit / (norm + kClipEpsilon)) : 1.0;
   ++state_.steps;
@@ -186,7 +188,7 @@ void AdamW::update(double learning_rate, double gradient_scale) {
       update_cpu<double>(target, gradients_, state_, range, c(double{}));
     }
   }
-  if (state_.master.defined()) { weights_.copy_(state_.master); }
+  if (state_.master.defined()) weights_.copy_(state_.master);
 }
 
 void AdamW::restore(const AdamWState& state) {
@@ -195,7 +197,7 @@ void AdamW::restore(const AdamWState& state) {
   check_like("master weights", state_.master, state.master);
   state_.first_moment.copy_(state.first_moment);
   state_.second_moment.copy_(state.second_moment);
-  if (state_.master.defined()) { state_.master.copy_(state.master); }
+  if (state_.master.defined()) state_.master.copy_(state.master);
   state_.steps = state.steps;
 }
 

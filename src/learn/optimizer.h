@@ -27,10 +27,10 @@ struct StepReport {
   bool skipped = false;      // the norm was not finite; weights and state are untouched
 };
 
-// AdamW (arXiv 1711.05101) on flat tensors with the arithmetic of torch.optim.AdamW: decoupled weight
-// decay, bias correction, epsilon outside the root; gradients clipped by global norm as
-// torch.nn.utils.clip_grad_norm_ does. One pass over memory on the CPU. The result depends on neither
-// the number of threads nor the order of their work.
+// AdamW (arXiv 1711.05101) on flat tensors with the arithmetic of torch.optim.AdamW: decoupled
+// weight decay, bias correction, epsilon outside the root; gradients clipped by global norm as
+// torch.nn.utils.clip_grad_norm_ does. One pass over memory on the CPU. The result depends on
+// neither the number of threads nor the order of their work.
 class AdamW {
  public:
   // weights and gradients: flat, contiguous, of one size, dtype and device; the optimiser keeps

@@ -25,8 +25,7 @@ struct Sums {
 };
 
 Sums sums_of_leaf(double advantage, int64_t num_tokens, LeafWeight weighting) {
-  const double weight =
-      weighting == LeafWeight::one ? 1.0 : 1.0 / static_cast<double>(std::max<int64_t>(num_tokens, 1));
+  const double weight = weighting == LeafWeight::one ? 1.0 : 1.0 / static_cast<double>(num_tokens);
   return {.positive = weight * std::max(advantage, 0.0),
           .negative = weight * std::min(advantage, 0.0),
           .weight = weight,
@@ -52,7 +51,8 @@ struct Cursor {
 
 class PackBuilder {
  public:
-  // Appends a token to the sequence and moves the cursor onto it. Its subtree is open until `close`.
+  // Appends a token to the sequence and moves the cursor onto it. Its subtree is open until
+  // `close`.
   void run(int32_t token, Cursor& cursor) {
     cursor.source = size();
     packed_.sequence.tokens.push_back(token);
@@ -71,7 +71,7 @@ class PackBuilder {
                   "give every prompt at least one token, for example the BOS token");
     }
     Cursor cursor;
-    for (const int32_t token : prompt) { run(token, cursor); }
+    for (const int32_t token : prompt) run(token, cursor);
     return cursor;
   }
 
@@ -95,7 +95,7 @@ class PackBuilder {
       packed_.num_leaves.push_back(t.sums.leaves);
       packed_.sampled_logprob.push_back(t.sampled_logprob);
       packed_.old_logprob.push_back(t.old_logprob);
-      if (with_reference) { packed_.reference_logprob.push_back(t.reference_logprob); }
+      if (with_reference) packed_.reference_logprob.push_back(t.reference_logprob);
       packed_.target_tree.push_back(t.tree);
       packed_.target_slot.push_back(t.slot);
     }
@@ -126,6 +126,10 @@ class TreeWriter {
     }
     TREEPO_CHECK(training.leaves.size() == training.advantages.size(), "{} leaves, {} advantages",
                  training.leaves.size(), training.advantages.size());
+    for (const int32_t leaf : training.leaves) {
+      TREEPO_CHECK(leaf > 0 && leaf < tree_.num_nodes() && tree_.node(leaf).num_tokens > 0,
+                   "leaf {} is no trajectory of tree {}", leaf, index);
+    }
   }
 
   void write(const Piece& piece, bool last_is_run, Cursor& cursor) {
@@ -142,12 +146,12 @@ class TreeWriter {
                     .tree = index_,
                     .slot = slot};
       const auto s = static_cast<size_t>(slot);
-      if (!training_.old_logprobs.empty()) { target.old_logprob = training_.old_logprobs[s]; }
+      if (!training_.old_logprobs.empty()) target.old_logprob = training_.old_logprobs[s];
       if (!training_.reference_logprobs.empty()) {
         target.reference_logprob = training_.reference_logprobs[s];
       }
       builder_.add_target(target);
-      if (last_is_run || offset + 1 < piece.end) { builder_.run(tokens[i], cursor); }
+      if (last_is_run || offset + 1 < piece.end) builder_.run(tokens[i], cursor);
     }
   }
 
@@ -158,7 +162,6 @@ class TreeWriter {
   Sums leaf_sums(size_t i, LeafWeight weighting) const {
     return sums_of_leaf(training_.advantages[i], tree_.path_tokens(training_.leaves[i]), weighting);
   }
-  bool has_tokens(int32_t leaf) const { return tree_.path_tokens(leaf) > 0; }
 
  private:
   const TrainingTree& training_;
@@ -175,21 +178,19 @@ class TreePacker {
     const TrainingTree& training = writer_.training();
     for (size_t i = 0; i < training.leaves.size(); ++i) {
       const int32_t leaf = training.leaves[i];
-      if (!writer_.has_tokens(leaf)) { continue; }
-      any_ = true;
       const Sums sums = writer_.leaf_sums(i, weighting);
       at(leaf).ending += sums;
       mark_path(leaf, sums);
     }
-    for (Node& node : nodes_) { sort_children(node); }
+    for (Node& node : nodes_) sort_children(node);
   }
 
   void pack() {
-    if (!any_) { return; }
+    if (at(0).children.empty()) return;
     const int32_t begin = writer_.builder().size();
     const Cursor cursor = writer_.builder().run_prompt(writer_.tree().prompt());
     const int32_t end = writer_.builder().size();
-    for (const int32_t child : at(0).children) { visit(child, cursor); }
+    for (const int32_t child : at(0).children) visit(child, cursor);
     writer_.builder().close(begin, end);
   }
 
@@ -207,7 +208,7 @@ class TreePacker {
   void mark_path(int32_t leaf, const Sums& sums) {
     for (int32_t node = leaf; node != 0; node = writer_.tree().node(node).parent) {
       at(node).below += sums;
-      if (!at(node).kept) { at(writer_.tree().node(node).parent).children.push_back(node); }
+      if (!at(node).kept) at(writer_.tree().node(node).parent).children.push_back(node);
       at(node).kept = true;
     }
   }
@@ -240,19 +241,16 @@ class TreePacker {
       write_until(leaves_at(node.children[i]), through[i], true);
       visit(node.children[i], cursor);
     }
-    if (node.ending.leaves > 0) {
-      write_until(writer_.tree().node(id).num_tokens, node.ending, false);
-    }
-    for (const auto& [begin, end] : runs) { writer_.builder().close(begin, end); }
+    if (node.ending.leaves > 0) write_until(writer_.tree().node(id).num_tokens, node.ending, false);
+    for (const auto& [begin, end] : runs) writer_.builder().close(begin, end);
   }
 
   TreeWriter writer_;
   std::vector<Node> nodes_;
-  bool any_ = false;
 };
 
 // Whether the trees bring log-probs of their own in `values`: all of them or none.
-bool all_have(std::span<const TrainingTree> trees, std::vector<double> TrainingTree::* values) {
+bool all_have(std::span<const TrainingTree> trees, std::vector<double> TrainingTree::*values) {
   const auto has = [&](const TrainingTree& t) { return !(t.*values).empty(); };
   const bool any = std::any_of(trees.begin(), trees.end(), has);
   TREEPO_CHECK(!any || std::all_of(trees.begin(), trees.end(), has),
@@ -270,17 +268,14 @@ void pack_chains(TreeWriter writer, LeafWeight weighting) {
   const TrainingTree& training = writer.training();
   for (size_t i = 0; i < training.leaves.size(); ++i) {
     const int32_t leaf = training.leaves[i];
-    if (!writer.has_tokens(leaf)) { continue; }
     const int32_t begin = writer.builder().size();
     Cursor cursor = writer.builder().run_prompt(writer.tree().prompt());
     const auto path = writer.tree().path(leaf);
-    auto used = writer.tree().path_used_tokens(leaf);
-    // Trailing nodes without tokens on the path: the last token lies above them.
-    size_t last = path.size() - 1;
-    while (used[last] == 0) { --last; }
+    const auto used = writer.tree().path_used_tokens(leaf);
     const Sums sums = writer.leaf_sums(i, weighting);
-    for (size_t n = 1; n <= last; ++n) {
-      writer.write({.node = path[n], .begin = 0, .end = used[n], .sums = sums}, n < last, cursor);
+    for (size_t n = 1; n < path.size(); ++n) {
+      writer.write({.node = path[n], .begin = 0, .end = used[n], .sums = sums}, n + 1 < path.size(),
+                   cursor);
     }
     writer.builder().close(begin, writer.builder().size());
   }
@@ -295,10 +290,10 @@ int64_t PackedTrees::trajectory_tokens() const {
 void PackedTrees::check_invariants() const {
   sequence.check_invariants();
   const size_t m = target_source.size();
-  for (const size_t size : {target_token.size(), positive.size(), negative.size(), weight.size(),
-                            positive_leaves.size(), negative_leaves.size(), num_leaves.size(),
-                            sampled_logprob.size(), old_logprob.size(), target_tree.size(),
-                            target_slot.size()}) {
+  for (const size_t size :
+       {target_token.size(), positive.size(), negative.size(), weight.size(),
+        positive_leaves.size(), negative_leaves.size(), num_leaves.size(), sampled_logprob.size(),
+        old_logprob.size(), target_tree.size(), target_slot.size()}) {
     TREEPO_CHECK(size == m, "{} values for {} targets", size, m);
   }
   TREEPO_CHECK(reference_logprob.empty() || reference_logprob.size() == m, "{} references",
@@ -339,7 +334,7 @@ PackedTrees pack_examples(std::span<const Example> examples) {
   const Sums sums = sums_of_leaf(1.0, 1, LeafWeight::one);
   for (size_t i = 0; i < examples.size(); ++i) {
     const auto& response = examples[i].response;
-    if (response.empty()) { continue; }
+    if (response.empty()) continue;
     const int32_t begin = builder.size();
     Cursor cursor = builder.run_prompt(examples[i].prompt);
     for (size_t t = 0; t < response.size(); ++t) {
@@ -348,7 +343,7 @@ PackedTrees pack_examples(std::span<const Example> examples) {
                           .sums = sums,
                           .tree = static_cast<int32_t>(i),
                           .slot = static_cast<int64_t>(t)});
-      if (t + 1 < response.size()) { builder.run(response[t], cursor); }
+      if (t + 1 < response.size()) builder.run(response[t], cursor);
     }
     builder.close(begin, builder.size());
   }

@@ -9,14 +9,14 @@
 
 namespace treepo {
 
-// What the update takes from one tree. Per-token arrays are laid out as the tree's own: the token at
-// `offset` of node n lies in slot n * segment_tokens + offset.
+// What the update takes from one tree. Per-token arrays are laid out as the tree's own: the token
+// at `offset` of node n lies in slot n * segment_tokens + offset.
 struct TrainingTree {
   const SearchTree* tree = nullptr;
-  std::vector<int32_t> leaves;              // nodes of the trajectories that take part
-  std::vector<double> advantages;           // one for each of `leaves`
-  std::vector<double> old_logprobs;         // before the update, by slot; empty: as sampled
-  std::vector<double> reference_logprobs;   // of the reference model, by slot; empty: none
+  std::vector<int32_t> leaves = {};             // nodes of the trajectories that take part
+  std::vector<double> advantages = {};          // one for each of `leaves`
+  std::vector<double> old_logprobs = {};        // before the update, by slot; empty: as sampled
+  std::vector<double> reference_logprobs = {};  // of the reference model, by slot; empty: none
 };
 
 // How much a token of a trajectory weighs in sums over trajectories.
@@ -26,9 +26,9 @@ enum class LeafWeight {
 };
 
 // Trees (or chains) as one forward pass runs them, with everything a loss needs to know of them.
-// A *target* is a decoded token; its *source* is the token before it on its path, whose hidden state
-// predicts it. Sums "through" a target go over the trajectories that contain it. A token that is no
-// source is not run: nothing looks at it.
+// A *target* is a decoded token; its *source* is the token before it on its path, whose hidden
+// state predicts it. Sums "through" a target go over the trajectories that contain it. A token that
+// is no source is not run: nothing looks at it.
 //
 // Example: prompt [5, 6], trajectories [7, 8] (advantage 1) and [9] (advantage -0.5):
 //   sequence.tokens  = [5, 6, 7]
@@ -70,7 +70,7 @@ PackedTrees pack_apart(std::span<const TrainingTree> trees, LeafWeight weighting
 
 // A prompt and the response to learn.
 struct Example {
-  std::vector<int32_t> prompt, response;
+  std::vector<int32_t> prompt = {}, response = {};
 };
 
 // Every example as a chain; each response token has weight and advantage 1.
@@ -78,8 +78,9 @@ PackedTrees pack_examples(std::span<const Example> examples);
 
 // Splits packed trees into packs of at most max_tokens: between trees where possible, else within a
 // tree, whose part then repeats the prefix of its first token (run again, not counted again). Every
-// target is in exactly one pack and keeps its sums over all trajectories, so the losses of the packs
-// add up to that of the whole. A path that is longer than max_tokens alone makes a larger pack.
+// target is in exactly one pack and keeps its sums over all trajectories, so the losses of the
+// packs add up to that of the whole. A path that is longer than max_tokens alone makes a larger
+// pack.
 std::vector<PackedTrees> split_packs(const PackedTrees& packed, int64_t max_tokens);
 
 }  // namespace treepo

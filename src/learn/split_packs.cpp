@@ -22,7 +22,9 @@ std::vector<int32_t> parents_of(const PackedSequence& sequence) {
 
 template <typename T>
 std::vector<T> slice(const std::vector<T>& values, size_t begin, size_t end) {
-  if (values.empty()) { return {}; }
+  if (values.empty()) {
+    return {};
+  }
   return {values.begin() + static_cast<std::ptrdiff_t>(begin),
           values.begin() + static_cast<std::ptrdiff_t>(end)};
 }
@@ -31,7 +33,8 @@ std::vector<T> slice(const std::vector<T>& values, size_t begin, size_t end) {
 PackedTrees extract(const PackedTrees& whole, const std::vector<int32_t>& parents, int32_t begin,
                     int32_t end) {
   std::vector<int32_t> rows;
-  for (int32_t i = parents[static_cast<size_t>(begin)]; i >= 0; i = parents[static_cast<size_t>(i)]) {
+  for (int32_t i = parents[static_cast<size_t>(begin)]; i >= 0;
+       i = parents[static_cast<size_t>(i)]) {
     rows.push_back(i);
   }
   std::reverse(rows.begin(), rows.end());
@@ -55,13 +58,13 @@ PackedTrees extract(const PackedTrees& whole, const std::vector<int32_t>& parent
     part.source_row.push_back(whole.source_row[static_cast<size_t>(s)] + shift);
   }
   const auto target_at = [&](int64_t source) {
-    return static_cast<size_t>(std::lower_bound(whole.target_source.begin(),
-                                                whole.target_source.end(), source) -
-                               whole.target_source.begin());
+    return static_cast<size_t>(
+        std::lower_bound(whole.target_source.begin(), whole.target_source.end(), source) -
+        whole.target_source.begin());
   };
   const size_t first = target_at(first_source), last = target_at(last_source);
   part.target_source = slice(whole.target_source, first, last);
-  for (int64_t& source : part.target_source) { source -= first_source; }
+  for (int64_t& source : part.target_source) source -= first_source;
   part.target_token = slice(whole.target_token, first, last);
   part.positive = slice(whole.positive, first, last);
   part.negative = slice(whole.negative, first, last);
@@ -90,14 +93,13 @@ size_t choose_cut(const std::vector<int32_t>& arms, const std::vector<int32_t>& 
   while (reach < end && int64_t{prefix(first)} + arms[reach + 1] - arms[first] <= max_tokens) {
     ++reach;
   }
-  for (size_t cut = reach; cut > first; --cut) {
-    if (prefix(cut) == 0) { return cut; }
-  }
+  for (size_t cut = reach; cut > first; --cut)
+    if (prefix(cut) == 0) return cut;
   // Inside a tree: the shortest prefix to run again among the cuts that fill the pack by half.
   size_t best = reach;
-  for (size_t cut = reach; cut > first && 2 * (arms[cut] - arms[first]) >= arms[reach] - arms[first];
-       --cut) {
-    if (prefix(cut) < prefix(best)) { best = cut; }
+  for (size_t cut = reach;
+       cut > first && 2 * (arms[cut] - arms[first]) >= arms[reach] - arms[first]; --cut) {
+    if (prefix(cut) < prefix(best)) best = cut;
   }
   return best;
 }
@@ -108,7 +110,7 @@ std::vector<PackedTrees> split_packs(const PackedTrees& packed, int64_t max_toke
   const std::vector<int32_t> parents = parents_of(packed.sequence);
   std::vector<int32_t> arms;
   for (int32_t i = 0; i < packed.sequence.size(); ++i) {
-    if (i == 0 || parents[static_cast<size_t>(i)] != i - 1) { arms.push_back(i); }
+    if (i == 0 || parents[static_cast<size_t>(i)] != i - 1) arms.push_back(i);
   }
   const size_t num_arms = arms.size();
   arms.push_back(packed.sequence.size());

@@ -50,7 +50,7 @@ Projection project(const at::Tensor& hidden, const at::Tensor& head_weight, cons
                    double temperature) {
   Projection projection{.hidden = hidden.index_select(0, rows), .shifted = {}};
   at::Tensor logits = at::linear(projection.hidden, head_weight).to(softmax_dtype(hidden));
-  if (temperature != 1.0) { logits.div_(temperature); }
+  if (temperature != 1.0) logits.div_(temperature);
   projection.shifted = logits.sub_(logits.amax(1, /*keepdim=*/true));
   return projection;
 }
@@ -71,7 +71,7 @@ void scatter_targets(at::Tensor& gradient, const Chunk& chunk, const at::Tensor&
     const scalar_t* in = contiguous.const_data_ptr<scalar_t>();
     const int64_t* row = rows.const_data_ptr<int64_t>();
     const int64_t* token = tokens.const_data_ptr<int64_t>();
-    for (int64_t t = 0; t < rows.numel(); ++t) { out[row[t] * gradient.size(1) + token[t]] += in[t]; }
+    for (int64_t t = 0; t < rows.numel(); ++t) out[row[t] * gradient.size(1) + token[t]] += in[t];
   });
 }
 
@@ -128,18 +128,18 @@ class TokenLogprobsFunction : public torch::autograd::Function<TokenLogprobsFunc
 
     at::Tensor d_hidden = at::zeros_like(hidden);
     at::Tensor d_weight = at::zeros_like(head_weight, entropy.options());
-    for_each_chunk(rows.numel(), target_source, ctx->saved_data["chunk"].toInt(),
-                   [&](const Chunk& chunk) {
-                     const at::Tensor chunk_rows = chunk.sources_of(rows);
-                     Projection projection = project(hidden, head_weight, chunk_rows, temperature);
-                     at::Tensor d_logits = logit_gradient(
-                         projection.shifted.sub_(chunk.sources_of(log_sum).unsqueeze(1)), chunk,
-                         target_source, target_token, d_logprob, d_entropy, entropy);
-                     if (temperature != 1.0) { d_logits.div_(temperature); }
-                     d_weight.addmm_(d_logits.t(), projection.hidden.to(d_logits.scalar_type()));
-                     d_logits = d_logits.to(hidden.scalar_type());
-                     d_hidden.index_copy_(0, chunk_rows, d_logits.matmul(head_weight));
-                   });
+    for_each_chunk(
+        rows.numel(), target_source, ctx->saved_data["chunk"].toInt(), [&](const Chunk& chunk) {
+          const at::Tensor chunk_rows = chunk.sources_of(rows);
+          Projection projection = project(hidden, head_weight, chunk_rows, temperature);
+          at::Tensor d_logits =
+              logit_gradient(projection.shifted.sub_(chunk.sources_of(log_sum).unsqueeze(1)), chunk,
+                             target_source, target_token, d_logprob, d_entropy, entropy);
+          if (temperature != 1.0) d_logits.div_(temperature);
+          d_weight.addmm_(d_logits.t(), projection.hidden.to(d_logits.scalar_type()));
+          d_logits = d_logits.to(hidden.scalar_type());
+          d_hidden.index_copy_(0, chunk_rows, d_logits.matmul(head_weight));
+        });
     return {d_hidden, d_weight.to(head_weight.scalar_type()), {}, {}, {}, {}, {}};
   }
 

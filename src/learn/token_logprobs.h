@@ -12,15 +12,15 @@ struct TokenLogprobs {
 };
 
 // Log-probs of targets and entropies at their sources, both differentiable, without a tensor of all
-// logits: `chunk` sources at a time are projected to [chunk, V], forward and again in backward, once
-// each however many targets they have.
+// logits: `chunk` sources at a time are projected to [chunk, V], forward and again in backward,
+// once each however many targets they have.
 //   hidden         [N, H] float64, float32, bfloat16 or float16
 //   head_weight    [V, H] the same
 //   source_row     [S] int64 rows of hidden, ascending
 //   target_source  [M] int64 indices into source_row, ascending
 //   target_token   [M] int64
-// The index tensors lie on the CPU. Softmax and results are float32 for half types, else of hidden's
-// dtype. Repeated runs give the same bits.
+// The index tensors lie on the CPU. Softmax and results are float32 for half types, else of
+// hidden's dtype. Repeated runs give the same bits.
 TokenLogprobs token_logprobs(const at::Tensor& hidden, const at::Tensor& head_weight,
                              const at::Tensor& source_row, const at::Tensor& target_source,
                              const at::Tensor& target_token, double temperature, int64_t chunk);

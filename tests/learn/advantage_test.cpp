@@ -56,7 +56,7 @@ void expect_values(const Batch& batch, const json& expected, const AdvantageOpti
 
 TEST(Advantage, EqualsEveryCaseOfTheOracle) {
   const std::string file = TREEPO_ASSETS "/oracles/treepo/advantages.json";
-  if (!std::filesystem::exists(file)) { GTEST_SKIP() << "no assets at " << TREEPO_ASSETS; }
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
   const json oracle = json::parse(std::ifstream(file));
   const std::map<std::string, AdvantageOptions> fields = {
       {"mean", kPlain},
@@ -93,7 +93,7 @@ TEST(Advantage, EqualsEveryCaseOfTheOracle) {
 // grpo_golden.json: NumPy, ddof 1, eps_std 1e-4, the same as TRL's group normalisation.
 TEST(Advantage, GroupNormalisationEqualsNumPy) {
   const std::string file = TREEPO_ASSETS "/oracles/grpo-loss/grpo_golden.json";
-  if (!std::filesystem::exists(file)) { GTEST_SKIP() << "no assets at " << TREEPO_ASSETS; }
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
   const json golden = json::parse(std::ifstream(file));
   AdvantageOptions options{.kind = AdvantageKind::grpo, .whiten = false};
   options.epsilon = golden["eps_std"];
@@ -118,10 +118,16 @@ TEST(Advantage, GroupNormalisationEqualsNumPy) {
 TEST(Advantage, DrawnTree) {
   SearchTree tree({7}, 2);
   const int32_t a = tree.add_child(0), b = tree.add_child(0);
-  for (const int32_t node : {a, b}) { tree.append(node, 1, -0.5, 0.5); }
+  for (const int32_t node : {a, b}) {
+    tree.append(node, 1, -0.5, 0.5);
+  }
   const int32_t c = tree.add_child(a), d = tree.add_child(a);
-  for (const int32_t node : {c, d}) { tree.append(node, 2, -0.5, 0.5); }
-  for (const int32_t node : {b, c, d}) { tree.stop(node, StopReason::eos); }
+  for (const int32_t node : {c, d}) {
+    tree.append(node, 2, -0.5, 0.5);
+  }
+  for (const int32_t node : {b, c, d}) {
+    tree.stop(node, StopReason::eos);
+  }
   const std::vector<int32_t> leaves = {c, d, b};
   const std::vector<double> rewards = {1, 0, 1};
   const std::vector<QueryRewards> queries = {query_rewards("drawn", tree, leaves, rewards)};

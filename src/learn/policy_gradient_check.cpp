@@ -1,0 +1,199 @@
+#include "learn/policy_gradient_check.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <map>
+
+#include "base/json.h"
+#include "learn/update.h"
+#include "model/safetensors.h"
+
+namespace treepo {
+namespace {
+
+double tolerance_of(c10::ScalarType dtype) {
+  if (dtype == at::kDouble) return 1e-9;
+  return dtype == at::kFloat ? 1e-3 : 0.2;
+}
+
+// The trees of case.json with the log-probs of oracle.safetensors.
+struct Case {
+  std::deque<SearchTree> trees;  // addresses stay
+  std::vector<TrainingTree> training;
+  std::vector<std::pair<size_t, int32_t>> leaves;  // tree and node of leaf I, through all trees
+  ObjectiveOptions objective;
+  double kl_beta = 0;
+};
+
+std::vector<int32_t> token_list(const Json& object, const std::string& key,
+                                const std::string& where) {
+  std::vector<int32_t> tokens;
+  for (const int64_t token : get_ints(object, key, where))
+    tokens.push_back(static_cast<int32_t>(token));
+  return tokens;
+}
+
+SearchTree read_tree(const Json& json, const std::string& where) {
+  const Json& nodes = get_array(json, "nodes", where);
+  size_t longest = 1;
+  for (const Json& node : nodes)
+    longest = std::max(longest, get_array(node, "tokens", where).size());
+  SearchTree tree(token_list(json, "prompt", where), static_cast<int32_t>(longest));
+  for (size_t i = 1; i < nodes.size(); ++i) {
+    const auto parent = static_cast<int32_t>(get_int(nodes[i], "parent", where));
+    const auto used = static_cast<int32_t>(get_int_or(nodes[i], "parent_used_tokens", -1, where));
+    const int32_t id = tree.add_child(parent, used);
+    if (get_int(nodes[i], "id", where) != id)
+      throw Error(where + ": nodes must be numbered 0, 1, 2, …");
+    for (const int32_t token : token_list(nodes[i], "tokens", where)) tree.append(id, token, 0, 0);
+  }
+  return tree;
+}
+
+// Every slot that the leaf passes through, in the order of its response.
+std::vector<size_t> slots_of(const SearchTree& tree, int32_t leaf) {
+  std::vector<size_t> slots;
+  const auto path = tree.path(leaf);
+  const auto used = tree.path_used_tokens(leaf);
+  for (size_t n = 1; n < path.size(); ++n) {
+    for (int32_t offset = 0; offset < used[n]; ++offset)
+      slots.push_back(static_cast<size_t>(path[n]) * static_cast<size_t>(tree.segment_tokens()) +
+                      static_cast<size_t>(offset));
+  }
+  return slots;
+}
+
+std::vector<double> leaf_tensor(const SafetensorsFile& oracle, size_t leaf, const char* what,
+                                size_t expected) {
+  const std::string name = fmt::format("leaf.{}.{}", leaf, what);
+  std::vector<double> values = to_host(oracle.read(name));
+  if (values.size() != expected)
+    throw Error(fmt::format("{}: {} holds {} values, its path has {} tokens", oracle.path(), name,
+                            values.size(), expected));
+  return values;
+}
+
+void fill_slots(std::vector<double>& slots_values, const std::vector<size_t>& slots,
+                const std::vector<double>& values) {
+  for (size_t i = 0; i < slots.size(); ++i) slots_values[slots[i]] = values[i];
+}
+
+Case read_case(const std::string& directory, const SafetensorsFile& oracle) {
+  const std::string where = directory + "/case.json";
+  const Json json = read_json_file(where);
+  Case result;
+  result.objective.clip_low = get_double(json, "clip_low", where);
+  result.objective.clip_high = get_double(json, "clip_high", where);
+  result.objective.dual_clip = get_double(json, "dual_clip", where);
+  result.kl_beta = get_double_or(json, "kl_beta", 0.0, where);
+  for (const Json& one : get_array(json, "trees", where)) {
+    const SearchTree& tree = result.trees.emplace_back(read_tree(one, where));
+    const size_t num_slots =
+        static_cast<size_t>(tree.num_nodes()) * static_cast<size_t>(tree.segment_tokens());
+    TrainingTree training{.tree = &tree};
+    training.old_logprobs.assign(num_slots, NAN);
+    if (result.kl_beta != 0) training.reference_logprobs.assign(num_slots, NAN);
+    for (const Json& leaf : get_array(one, "leaves", where)) {
+      const auto node = static_cast<int32_t>(get_ints(leaf, "path", where).back());
+      const auto slots = slots_of(tree, node);
+      const size_t index = result.leaves.size();
+      fill_slots(training.old_logprobs, slots,
+                 leaf_tensor(oracle, index, "old_logp", slots.size()));
+      if (result.kl_beta != 0)
+        fill_slots(training.reference_logprobs, slots,
+                   leaf_tensor(oracle, index, "ref_logp", slots.size()));
+      training.leaves.push_back(node);
+      training.advantages.push_back(get_double(leaf, "advantage", where));
+      result.leaves.emplace_back(result.training.size(), node);
+    }
+    result.training.push_back(std::move(training));
+  }
+  return result;
+}
+
+class Checker {
+ public:
+  Checker(const std::string& directory, c10::Device device, c10::ScalarType dtype)
+      : oracle_(directory + "/oracle.safetensors"),
+        case_(read_case(directory, oracle_)),
+        decoder_(Decoder::load(directory, device, dtype)),
+        tolerance_(tolerance_of(dtype)) {
+    decoder_.parameters().enable_gradients();
+  }
+
+  CheckReport run() {
+    check_logprobs();
+    check_objective("", case_.objective);
+    if (case_.kl_beta != 0) {
+      ObjectiveOptions with_kl = case_.objective;
+      with_kl.kl_beta = case_.kl_beta;
+      check_objective("kl.", with_kl);
+    }
+    for (const auto& [name, entry] : oracle_.entries()) {
+      if (name.starts_with("gspo.")) ++report_.skipped;
+    }
+    return report_;
+  }
+
+ private:
+  void add(const std::string& name, double error, int64_t count) {
+    report_.rows.push_back({.name = name,
+                            .error = error,
+                            .tolerance = tolerance_,
+                            .count = count,
+                            .passed = error <= tolerance_});
+  }
+
+  void check_logprobs() {
+    const auto logprobs = compute_logprobs(decoder_, case_.training, run_options_);
+    for (size_t i = 0; i < case_.leaves.size(); ++i) {
+      const auto [tree, leaf] = case_.leaves[i];
+      const auto slots = slots_of(case_.trees[tree], leaf);
+      const auto expected = leaf_tensor(oracle_, i, "logp", slots.size());
+      double largest = 0;
+      for (size_t t = 0; t < slots.size(); ++t) {
+        const double error = std::abs(logprobs[tree][slots[t]] - expected[t]);
+        if (!(error <= largest)) largest = error;
+      }
+      add(fmt::format("leaf.{}.logp", i), largest, static_cast<int64_t>(slots.size()));
+    }
+  }
+
+  void check_objective(const std::string& prefix, const ObjectiveOptions& objective) {
+    const auto packs = make_packs(case_.training, leaf_weight(objective.kind), run_options_);
+    int64_t tokens = 0;
+    for (const PackedTrees& pack : packs) tokens += pack.trajectory_tokens();
+    decoder_.parameters().zero_gradients();
+    const ObjectiveStatistics statistics =
+        accumulate_gradients(decoder_, packs, objective, static_cast<double>(tokens), run_options_);
+
+    const double loss = oracle_.read(prefix + "loss").item<double>();
+    add(prefix + "loss", std::abs(statistics.loss - loss) / std::abs(loss), 1);
+    for (const auto& [name, gradient] : decoder_.parameters().named_gradients()) {
+      const std::string entry = prefix + "grad." + name;
+      const at::Tensor expected = oracle_.read(entry).to(at::kDouble);
+      const at::Tensor found = gradient.to(at::kCPU, at::kDouble);
+      const double error = (found - expected).norm().item<double>();
+      add(entry, error / expected.norm().item<double>(), expected.numel());
+    }
+  }
+
+  SafetensorsFile oracle_;
+  Case case_;
+  Decoder decoder_;
+  double tolerance_;
+  PackRunOptions run_options_;
+  CheckReport report_;
+};
+
+}  // namespace
+
+CheckReport check_policy_gradient(const std::string& directory, c10::Device device,
+                                  c10::ScalarType dtype) {
+  return Checker(directory, device, dtype).run();
+}
+
+}  // namespace treepo

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
+
+#include <string>
+
+#include "base/check_report.h"
+
+namespace treepo {
+
+// Holds the packed update against a directory of the form of oracles/treepo/policy-gradient/CASE
+// (model, case.json, oracle.safetensors): log-probs of every leaf by largest difference, the DAPO
+// loss and with the KL term by relative difference, every gradient by the norm of the difference
+// over its norm. Tolerance: 1e-9 in float64, 1e-3 in float32, 0.2 in half types. `gspo.*` counts as
+// skipped. Throws Error on files of another form.
+CheckReport check_policy_gradient(const std::string& directory, c10::Device device,
+                                  c10::ScalarType dtype);
+
+}  // namespace treepo

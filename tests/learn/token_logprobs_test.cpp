@@ -1,0 +1,112 @@
+#include "learn/token_logprobs.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+namespace treepo {
+namespace {
+
+// 7 rows, 5 of them sources; source 1 has three targets, two of them the same token; more than one
+// chunk boundary falls between and inside.
+struct Problem {
+  at::Tensor hidden, weight;
+  at::Tensor rows = at::tensor({0, 2, 3, 5, 6}, at::kLong);
+  at::Tensor sources = at::tensor({0, 1, 1, 1, 2, 3, 3, 4}, at::kLong);
+  at::Tensor tokens = at::tensor({4, 0, 8, 0, 2, 10, 1, 3}, at::kLong);
+  at::Tensor logprob_weights, entropy_weights;  // the loss is their products' sum
+
+  explicit Problem(c10::ScalarType dtype) {
+    at::manual_seed(3);
+    hidden = at::randn({7, 6}, at::kDouble).to(dtype).set_requires_grad(true);
+    weight = at::randn({11, 6}, at::kDouble).to(dtype).set_requires_grad(true);
+    logprob_weights = at::randn({8}, at::kDouble);
+    entropy_weights = at::randn({5}, at::kDouble);
+  }
+
+  // Whole-tensor twin in float64.
+  TokenLogprobs twin(double temperature) const {
+    const at::Tensor logits =
+        at::matmul(hidden.to(at::kDouble).index_select(0, rows), weight.to(at::kDouble).t());
+    const at::Tensor all = at::log_softmax(logits / temperature, 1);
+    return {.logprob = all.index({sources, tokens}), .entropy = -(all.exp() * all).sum(1)};
+  }
+
+  std::vector<at::Tensor> gradients(const TokenLogprobs& outputs, bool with_entropy) const {
+    at::Tensor loss = (outputs.logprob.to(at::kDouble) * logprob_weights).sum();
+    if (with_entropy) loss = loss + (outputs.entropy.to(at::kDouble) * entropy_weights).sum();
+    return torch::autograd::grad({loss}, {hidden, weight});
+  }
+};
+
+double relative(const at::Tensor& found, const at::Tensor& expected) {
+  return ((found.to(at::kDouble) - expected.to(at::kDouble)).norm() /
+          expected.to(at::kDouble).norm())
+      .item<double>();
+}
+
+void compare(c10::ScalarType dtype, double tolerance) {
+  const Problem p(dtype);
+  for (const double temperature : {1.0, 0.7}) {
+    const TokenLogprobs expected = p.twin(temperature);
+    for (const int64_t chunk : {1, 2, 3, 100}) {
+      const TokenLogprobs found =
+          token_logprobs(p.hidden, p.weight, p.rows, p.sources, p.tokens, temperature, chunk);
+      EXPECT_LT(relative(found.logprob, expected.logprob), tolerance);
+      EXPECT_LT(relative(found.entropy, expected.entropy), tolerance);
+      for (const bool with_entropy : {false, true}) {
+        const auto gradients = p.gradients(found, with_entropy);
+        const auto twins = p.gradients(p.twin(temperature), with_entropy);
+        EXPECT_EQ(gradients[0].scalar_type(), dtype);
+        for (size_t i = 0; i < 2; ++i) EXPECT_LT(relative(gradients[i], twins[i]), tolerance);
+      }
+    }
+  }
+}
+
+TEST(TokenLogprobs, EqualsWholeTensorsInFloat64) {
+  compare(at::kDouble, 1e-13);
+}
+TEST(TokenLogprobs, EqualsWholeTensorsInFloat32) {
+  compare(at::kFloat, 2e-6);
+}
+// Logits rounded to 8 bits of mantissa; softmax and sums in float32.
+TEST(TokenLogprobs, EqualsWholeTensorsInBfloat16) {
+  compare(at::kBFloat16, 2e-2);
+}
+
+TEST(TokenLogprobs, EntropyAloneHasAGradient) {
+  const Problem p(at::kDouble);
+  const auto gradient = [&](const TokenLogprobs& outputs) {
+    return torch::autograd::grad({(outputs.entropy * p.entropy_weights).sum()}, {p.weight})[0];
+  };
+  EXPECT_LT(
+      relative(gradient(token_logprobs(p.hidden, p.weight, p.rows, p.sources, p.tokens, 1, 2)),
+               gradient(p.twin(1))),
+      1e-13);
+}
+
+TEST(TokenLogprobs, LargeLogitsStayFinite) {
+  const at::Tensor hidden = at::full({1, 1}, 1000.0, at::kFloat);
+  const at::Tensor weight = at::tensor({1.0f, -1.0f}).view({2, 1});
+  const auto zero = at::zeros({1}, at::kLong);
+  const TokenLogprobs result =
+      token_logprobs(hidden, weight, zero, zero, at::ones_like(zero), 1, 8);
+  EXPECT_EQ(result.logprob.item<float>(), -2000.0f);
+  EXPECT_EQ(result.entropy.item<float>(), 0.0f);
+}
+
+TEST(TokenLogprobs, RepeatedRunsGiveTheSameBits) {
+  const Problem p(at::kFloat);
+  const auto run = [&] {
+    return p.gradients(token_logprobs(p.hidden, p.weight, p.rows, p.sources, p.tokens, 1, 2), true);
+  };
+  const auto first = run();
+  for (int i = 0; i < 5; ++i) {
+    const auto again = run();
+    EXPECT_TRUE(first[0].equal(again[0]) && first[1].equal(again[1]));
+  }
+}
+
+}  // namespace
+}  // namespace treepo
