@@ -14,8 +14,12 @@ if(NOT CMAKE_CUDA_COMPILER OR NOT TORCH_WHEEL_HAS_CUDA)
 endif()
 
 set(CMAKE_CUDA_ARCHITECTURES 80 90 CACHE STRING "GPU generations that kernels are compiled for")
-set(CMAKE_CUDA_STANDARD 20)
 enable_language(CUDA)
+if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know this dialect of nvcc 13
+  set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+  set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+endif()
+set(CMAKE_CUDA_STANDARD 20)
 file(GLOB cuda_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/cuda/*.cu")
 add_library(treepo_cuda SHARED ${cuda_sources})
 target_include_directories(treepo_cuda PRIVATE "${CMAKE_SOURCE_DIR}/src")

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace treepo {
+
+// Each adds one command to the program; its callback sets `exit_code` where it is not 0.
+void add_train_command(CLI::App& program, int& exit_code);
+void add_sample_command(CLI::App& program);
+void add_tokenize_command(CLI::App& program);
+void add_options_command(CLI::App& program);
+void add_selfcheck_command(CLI::App& program, int& exit_code);
+
+}  // namespace treepo

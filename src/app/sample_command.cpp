@@ -1,0 +1,74 @@
+#include <memory>
+#include <string>
+
+#include "app/commands.h"
+#include "app/run_flags.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "base/timer.h"
+#include "config/load.h"
+#include "data/jsonl.h"
+#include "train/model_setup.h"
+#include "train/sample_trees.h"
+#include "train/threads.h"
+
+namespace treepo {
+
+namespace {
+
+struct SampleFlags {
+  RunFlags run;
+  std::string config, prompts, out = "-", reward;
+};
+
+const std::string& device_path(const std::string& path, const std::string& standard) {
+  return path == "-" ? standard : path;
+}
+
+void run_sample(const SampleFlags& flags) {
+  flags.run.apply_quiet();
+  std::vector<std::string> overrides = flags.run.overrides();
+  if (!flags.reward.empty()) overrides.push_back(text_override("reward.kind", flags.reward));
+  const RunOptions options = load_options(flags.config, overrides);
+  use_threads(options.train.threads);
+
+  LoadedModel model = load_model_directory(options.model);
+  const std::vector<TrainingQuery> queries = make_training_queries(
+      read_problems(device_path(flags.prompts, "/dev/stdin")), model.tokenizer);
+  OutputFile out(device_path(flags.out, "/dev/stdout"),
+                 flags.out == "-" ? OutputFile::Mode::direct : OutputFile::Mode::atomic);
+  const Timer timer;
+  const RolloutStats stats = sample_trees(model, options, queries, !flags.reward.empty(),
+                                          [&](const std::string& line) {
+                                            out.write(line);
+                                            out.write("\n");
+                                            out.flush();
+                                          });
+  out.finish();
+  log_info("{} trees, {} trajectories: {} unique tokens for {} ({:.0f} %), {:.0f} unique tokens/s",
+           stats.trees, stats.trajectories, stats.drawn_tokens, stats.trajectory_tokens,
+           100 * static_cast<double>(stats.drawn_tokens) /
+               static_cast<double>(std::max<int64_t>(stats.trajectory_tokens, 1)),
+           static_cast<double>(stats.drawn_tokens) / timer.seconds());
+}
+
+}  // namespace
+
+void add_sample_command(CLI::App& program) {
+  auto flags = std::make_shared<SampleFlags>();
+  CLI::App* command = program.add_subcommand("sample", "Sample one tree of answers for each prompt");
+  command->add_option("--model", flags->run.model, "Hugging Face directory");
+  command->add_option("--prompts", flags->prompts,
+                      "JSON lines {\"prompt\" or \"ids\", \"id\"?, \"answer\"?}; - is standard input")
+      ->required();
+  command->add_option("--out", flags->out, "where the trees go, one a line; - is standard output");
+  command->add_option("--config", flags->config, "TOML file with options, as for `treepo train`");
+  command->add_option("--reward", flags->reward, "judge each trajectory with this verifier");
+  flags->run.add_to(*command);
+  command->footer(
+      "  treepo sample --model DIR --prompts prompts.jsonl --out trees.jsonl \\\n"
+      "    --set rollout.depth=4 --set rollout.segment_tokens=64 --set sampling.temperature=0.8");
+  command->callback([flags] { run_sample(*flags); });
+}
+
+}  // namespace treepo

@@ -1,0 +1,130 @@
+#include <csignal>
+
+#include <memory>
+#include <utility>
+
+#include "app/command_line.h"
+#include "app/commands.h"
+#include "app/run_flags.h"
+#include "base/error.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "config/load.h"
+#include "config/resume.h"
+#include "config/validate.h"
+#include "train/trainer.h"
+
+namespace treepo {
+
+namespace {
+
+struct TrainFlags {
+  RunFlags run;
+  std::string config, resume;
+};
+
+volatile std::sig_atomic_t interrupts = 0;
+
+// The first Ctrl-C ends the run after the current step, with a checkpoint; the second at once.
+void on_interrupt(int signal) {
+  interrupts = interrupts + 1;
+  if (interrupts > 1) {
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
+  }
+}
+
+std::pair<RunOptions, Trainer::Start> resolve(const TrainFlags& flags) {
+  if (flags.resume.empty()) {
+    RunOptions options = load_options(flags.config, flags.run.overrides());
+    validate_for_training(options);
+    return {std::move(options), Trainer::Start::fresh};
+  }
+  const std::string path = join_path(flags.resume, "config.toml");
+  if (!file_system().exists(path)) {
+    throw Error(fmt::format("{} holds no run: there is no config.toml", flags.resume),
+                "--resume takes the folder that train.run_dir named");
+  }
+  const RunOptions saved = load_options(path, {});
+  std::vector<std::string> overrides = flags.run.overrides();
+  overrides.push_back(text_override("train.run_dir", flags.resume));  // it may have been moved
+  RunOptions options = load_options(path, overrides);
+  check_resumable(saved, options);
+  validate_for_training(options);
+  return {std::move(options), Trainer::Start::resume};
+}
+
+std::string percent_row(const char* label, double before, double after) {
+  return fmt::format("  {:<28} {:>7.1f} %   {:>7.1f} %\n", label, 100 * before, 100 * after);
+}
+
+void print_summary(const TrainSummary& summary, const RunOptions& options) {
+  const TrainState& state = summary.state;
+  std::string text = fmt::format("\n{} steps in {:.0f} s\n\n", state.step, summary.seconds);
+  if (summary.last_evaluation) {
+    const EvaluationSummary& after = summary.last_evaluation->summary;
+    text += fmt::format("  {:<28} {:>9}   {:>9}\n", "held-out problems", "before RL", "after");
+    text += percent_row("success, one sample", state.first_pass_at_1, after.average.mean);
+    if (after.greedy) text += percent_row("success, greedy", state.first_greedy, after.greedy->mean);
+    text += fmt::format("  ({} problems, {} samples of each)\n\n", after.num_problems,
+                        after.num_samples);
+  }
+  if (state.trajectory_tokens > 0) {
+    text += fmt::format(
+        "  tokens decoded {}, of trajectories {}: sharing saved {:.0f} %\n", state.unique_tokens,
+        state.trajectory_tokens,
+        100 - 100 * static_cast<double>(state.unique_tokens) / static_cast<double>(state.trajectory_tokens));
+  }
+  const std::string best = join_path(join_path(summary.run_dir, "checkpoints"), "best");
+  text += fmt::format("  run         {}\n  checkpoint  {}\n\n", summary.run_dir, best);
+  if (summary.interrupted) {
+    text += fmt::format("Interrupted. Go on with: treepo train --resume {}\n", summary.run_dir);
+  } else {
+    const bool carry = options.data.kind == "carry";
+    text += "Next:\n";
+    if (carry) {
+      text += fmt::format(
+          "  echo '{{\"prompt\": \"8+5+4-8+3*6:\"}}' | build/release/treepo sample --model {} "
+          "--prompts - --out - --set rollout.segment_tokens=8 --set rollout.depth=8\n", best);
+    }
+    text += fmt::format("  build/release/treepo train --resume {} --set train.max_steps={}\n",
+                        summary.run_dir, 2 * options.train.max_steps);
+    text += "  build/release/treepo options rollout\n";
+  }
+  fmt::print("{}", text);
+}
+
+void run_train(const TrainFlags& flags, int& exit_code) {
+  flags.run.apply_quiet();
+  auto [options, start] = resolve(flags);
+  Trainer trainer(options, start);
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+  const TrainSummary summary = trainer.run([] { return interrupts > 0; });
+  if (!flags.run.quiet) print_summary(summary, options);
+  if (summary.interrupted) exit_code = kExitInterrupted;
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& program, int& exit_code) {
+  auto flags = std::make_shared<TrainFlags>();
+  CLI::App* command = program.add_subcommand("train", "Train a model as a TOML file says");
+  auto* config = command->add_option("config", flags->config, "TOML file with the run's options");
+  auto* resume = command->add_option("--resume", flags->resume,
+                                     "go on with the run in this folder, bit by bit");
+  config->excludes(resume);
+  command->add_option("--model", flags->run.model, "Hugging Face directory to start from");
+  flags->run.add_to(*command);
+  command->footer(
+      "  treepo train configs/quickstart.toml --set rollout.width=8\n"
+      "  treepo train --resume runs/quickstart --set train.max_steps=300");
+  command->callback([flags, &exit_code] {
+    if (flags->config.empty() && flags->resume.empty()) {
+      throw CLI::RequiredError("a configuration file, or --resume DIR");
+    }
+    run_train(*flags, exit_code);
+  });
+}
+
+}  // namespace treepo

@@ -1,0 +1,59 @@
+#include "train/sample_trees.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/json.h"
+#include "base/progress.h"
+#include "model/tree_step_model.h"
+#include "reward/verifier.h"
+#include "train/tree_record.h"
+
+namespace treepo {
+
+RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
+                          const std::vector<TrainingQuery>& queries, bool score,
+                          const std::function<void(const std::string& line)>& write) {
+  const TokenText text{model.tokenizer, model.decoder.config().eos_token_ids};
+  const std::unique_ptr<Verifier> verifier = score ? make_verifier(options.reward) : nullptr;
+  std::vector<Query> prompts;
+  for (const TrainingQuery& query : queries) {
+    if (verifier) verifier->check(query.problem);
+    prompts.push_back({query.id, query.visit, query.prompt});
+  }
+
+  std::vector<std::optional<std::string>> lines(queries.size());
+  size_t written = 0;
+  Progress progress("sample", static_cast<int64_t>(queries.size()));
+  RolloutCallbacks callbacks;
+  add_text_rules(callbacks, options.stop, text);
+  callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
+    const TrainingQuery& query = queries[index];
+    lines[index] = dump_json(
+        verifier ? scored_record(score_tree(query, tree, text, *verifier, options), text)
+                 : unscored_record(query, tree, text));
+    for (; written < lines.size() && lines[written]; ++written) {
+      write(*lines[written]);
+      lines[written].emplace();  // gives its memory back
+    }
+  };
+  callbacks.progress = [&](const RolloutProgress& p) {
+    progress.update(p.finished_queries,
+                    fmt::format("{:.0f} tok/s  {} paths",
+                                static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
+  };
+
+  TreeStepModel step_model(model.decoder);
+  RolloutEngine engine(step_model, {.growth = options.rollout,
+                                    .stop = options.stop,
+                                    .sampling = options.sampling,
+                                    .engine = options.engine,
+                                    .eos_ids = text.eos_ids,
+                                    .seed = static_cast<uint64_t>(options.train.seed),
+                                    .purpose = Purpose::evaluate});
+  engine.run(prompts, callbacks);
+  return engine.stats();
+}
+
+}  // namespace treepo
