@@ -22,13 +22,6 @@ AddedToken read_token(const Json& object, const std::string& where) {
           .text = {}};
 }
 
-// Start of the character that ends at `end`.
-size_t previous_character(std::string_view text, size_t end) {
-  size_t begin = end - 1;
-  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
-  return begin;
-}
-
 bool is_word_at(std::string_view text, size_t begin) {
   return begin < text.size() && is_word_character(next_code_point(text, begin));
 }
@@ -36,25 +29,6 @@ bool is_word_at(std::string_view text, size_t begin) {
 bool stands_alone(std::string_view text, size_t begin, size_t end) {
   const bool word_before = begin > 0 && is_word_at(text, previous_character(text, begin));
   return !word_before && !is_word_at(text, end);
-}
-
-size_t skip_white_space_back(std::string_view text, size_t end) {
-  while (end > 0) {
-    const size_t begin = previous_character(text, end);
-    size_t offset = begin;
-    if (!is_white_space(next_code_point(text, offset))) break;
-    end = begin;
-  }
-  return end;
-}
-
-size_t skip_white_space(std::string_view text, size_t begin) {
-  while (begin < text.size()) {
-    size_t offset = begin;
-    if (!is_white_space(next_code_point(text, offset))) break;
-    begin = offset;
-  }
-  return begin;
 }
 
 }  // namespace

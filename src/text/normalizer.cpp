@@ -3,7 +3,6 @@
 #include "text/regex.h"
 #include "text/tokenizer_json.h"
 #include "text/unicode.h"
-#include "text/utf8.h"
 
 namespace treepo {
 
@@ -32,30 +31,10 @@ Step replace(Pattern pattern, std::string content) {
   };
 }
 
-size_t leading_white_space(std::string_view text) {
-  size_t end = 0;
-  for (size_t offset = 0; offset < text.size(); end = offset) {
-    if (!is_white_space(next_code_point(text, offset))) break;
-  }
-  return end;
-}
-
-size_t without_trailing_white_space(std::string_view text) {
-  size_t end = text.size();
-  while (end > 0) {
-    size_t begin = end - 1;
-    while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
-    size_t offset = begin;
-    if (!is_white_space(next_code_point(text, offset))) break;
-    end = begin;
-  }
-  return end;
-}
-
 Step strip(bool left, bool right) {
   return [left, right](NormalizedText& in) {
-    if (right) in.text.resize(without_trailing_white_space(in.text));
-    const size_t cut = left ? leading_white_space(in.text) : 0;
+    if (right) in.text.resize(skip_white_space_back(in.text, in.text.size()));
+    const size_t cut = left ? skip_white_space(in.text, 0) : 0;
     in.text.erase(0, cut);
     in.at_beginning = in.at_beginning && cut == 0;
   };

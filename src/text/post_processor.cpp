@@ -33,28 +33,25 @@ PostProcessor PostProcessor::from_json(const Json& file, const std::string& path
     if (type != "TemplateProcessing") {
       throw_unsupported(where, "type", type, "TemplateProcessing, ByteLevel, Sequence");
     }
-    Template slots;
+    if (!out.template_.empty()) throw_unsupported(where, "type", type, "one TemplateProcessing");
     const Json& pieces = get_array(object, "single", where);
     for (size_t i = 0; i < pieces.size(); ++i) {
-      slots.push_back(read_slot(pieces[i], object, fmt::format("{}.single[{}]", where, i)));
+      out.template_.push_back(read_slot(pieces[i], object, fmt::format("{}.single[{}]", where, i)));
     }
-    out.templates_.push_back(std::move(slots));
   }
   return out;
 }
 
 std::vector<int32_t> PostProcessor::apply(std::vector<int32_t> ids, bool add_special_tokens) const {
-  for (const Template& slots : templates_) {
-    std::vector<int32_t> out;
-    out.reserve(ids.size() + slots.size());
-    for (const Slot& slot : slots) {
-      if (!slot.is_text && !add_special_tokens) continue;
-      const std::vector<int32_t>& source = slot.is_text ? ids : slot.ids;
-      out.insert(out.end(), source.begin(), source.end());
-    }
-    ids = std::move(out);
+  if (template_.empty()) return ids;
+  std::vector<int32_t> out;
+  out.reserve(ids.size() + template_.size());
+  for (const Slot& slot : template_) {
+    if (!slot.is_text && !add_special_tokens) continue;
+    const std::vector<int32_t>& source = slot.is_text ? ids : slot.ids;
+    out.insert(out.end(), source.begin(), source.end());
   }
-  return ids;
+  return out;
 }
 
 }  // namespace treepo

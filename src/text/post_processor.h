@@ -22,10 +22,9 @@ class PostProcessor {
     bool is_text;              // takes the ids of the text
     std::vector<int32_t> ids;  // of a special token
   };
-  using Template = std::vector<Slot>;
   static Slot read_slot(const Json& piece, const Json& owner, const std::string& where);
 
-  std::vector<Template> templates_;  // applied one after the other
+  std::vector<Slot> template_;  // empty: the ids as they are
 };
 
 }  // namespace treepo

@@ -196,6 +196,7 @@ class Translator {
       name.remove_prefix(1);
     }
     if (name.empty() || name.find('=') != std::string_view::npos) refuse(close + 1);
+    if (name == "C" || name == "Cn") refuse(close + 1);  // unassigned: differs between versions
     // Long names are scripts: PCRE2 would take them as script extensions.
     const std::string contents =
         name.size() <= 2 ? category_class(name) : fmt::format("\\p{{sc:{}}}", name);

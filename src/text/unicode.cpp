@@ -101,6 +101,25 @@ bool is_white_space(char32_t c) {
          c == 0x3000;
 }
 
+size_t skip_white_space(std::string_view valid, size_t begin) {
+  while (begin < valid.size()) {
+    size_t offset = begin;
+    if (!is_white_space(next_code_point(valid, offset))) break;
+    begin = offset;
+  }
+  return begin;
+}
+
+size_t skip_white_space_back(std::string_view valid, size_t end) {
+  while (end > 0) {
+    const size_t begin = previous_character(valid, end);
+    size_t offset = begin;
+    if (!is_white_space(next_code_point(valid, offset))) break;
+    end = begin;
+  }
+  return end;
+}
+
 bool is_number(char32_t c) {
   return category_of(c)[0] == 'N';
 }

@@ -10,7 +10,10 @@ namespace treepo {
 // must not depend on the machine. That library mixes versions: classes of characters of Unicode 16,
 // normalisation of Unicode 9.
 
-bool is_white_space(char32_t c);                 // property White_Space
+bool is_white_space(char32_t c);  // property White_Space
+// Where the white space that starts at `begin`, or ends at `end`, has its other end.
+size_t skip_white_space(std::string_view valid, size_t begin);
+size_t skip_white_space_back(std::string_view valid, size_t end);
 bool is_number(char32_t c);                      // general category N*
 bool is_word_character(char32_t c);              // \w of Unicode's regular expressions (UTS #18)
 std::string lower_case(std::string_view valid);  // character by character, without context

@@ -45,6 +45,12 @@ char32_t next_code_point(std::string_view valid, size_t& offset) {
   return code_point;
 }
 
+size_t previous_character(std::string_view valid, size_t end) {
+  size_t begin = end - 1;
+  while (begin > 0 && (static_cast<unsigned char>(valid[begin]) & 0xC0) == 0x80) --begin;
+  return begin;
+}
+
 void append_utf8(char32_t code_point, std::string& out) {
   const auto tail = [&](int shift) {
     out += static_cast<char>(0x80 | ((code_point >> shift) & 0x3F));

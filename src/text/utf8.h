@@ -20,6 +20,9 @@ size_t valid_utf8_prefix(std::string_view bytes);
 // The character of valid UTF-8 at `offset`, which moves past it.
 char32_t next_code_point(std::string_view valid, size_t& offset);
 
+// Where the character of valid UTF-8 that ends at `end` (more than 0) begins.
+size_t previous_character(std::string_view valid, size_t end);
+
 void append_utf8(char32_t code_point, std::string& out);
 
 // Appends `bytes` with every longest start of a character that does not go on, and every other

@@ -1,5 +1,8 @@
 #include "text/vocabulary.h"
 
+#include <bit>
+#include <functional>
+
 namespace treepo {
 
 namespace {
@@ -14,36 +17,45 @@ int32_t checked_id(const std::string& token, const Json& id, const std::string& 
   return id.get<int32_t>();
 }
 
+uint32_t hash_of(std::string_view token) {
+  return static_cast<uint32_t>(std::hash<std::string_view>{}(token));
+}
+
 }  // namespace
 
-Vocabulary::Vocabulary(const Json& object, const std::string& where) {
-  size_t bytes = 0, largest = 0;
-  for (const auto& [token, id] : object.items()) {
-    bytes += token.size();
-    largest = std::max(largest, static_cast<size_t>(checked_id(token, id, where)));
-  }
+Vocabulary::Vocabulary(const Json& object, const std::string& where) : count_(object.size()) {
   if (object.empty()) throw Error(where + ": the vocabulary is empty");
-  text_.reserve(bytes);  // never grows: ids_ points into it
-  places_.resize(largest + 1);
-  ids_.reserve(object.size());
-  for (const auto& [token, value] : object.items()) {
-    const auto id = value.get<int32_t>();
-    Place& place = places_[static_cast<size_t>(id)];
-    if (place.length != kNone) {
-      throw Error(fmt::format("{}: {} and {} have the same id {}", where,
-                              dump_json(Json(this->token(id))), dump_json(Json(token)), id));
-    }
-    place = {.begin = static_cast<uint32_t>(text_.size()),
-             .length = static_cast<uint32_t>(token.size())};
-    text_ += token;
-    ids_.emplace(this->token(id), id);
+  slots_.resize(std::bit_ceil(2 * object.size()));
+  places_.reserve(object.size());
+  for (const auto& [token, id] : object.items()) add(token, checked_id(token, id, where), where);
+}
+
+void Vocabulary::add(const std::string& token, int32_t id, const std::string& where) {
+  if (id >= size()) places_.resize(static_cast<size_t>(id) + 1);
+  Place& place = places_[static_cast<size_t>(id)];
+  if (place.length != kNone) {
+    throw Error(fmt::format("{}: {} and {} have the same id {}", where,
+                            dump_json(Json(this->token(id))), dump_json(Json(token)), id));
   }
+  place = {.begin = static_cast<uint32_t>(text_.size()),
+           .length = static_cast<uint32_t>(token.size())};
+  text_ += token;
+  const uint32_t hash = hash_of(token);
+  slots_[slot_of(token, hash)] = {.hash = hash, .id = id};
+}
+
+size_t Vocabulary::slot_of(std::string_view wanted, uint32_t hash) const {
+  size_t slot = hash & (slots_.size() - 1);
+  while (slots_[slot].id >= 0 && (slots_[slot].hash != hash || token(slots_[slot].id) != wanted)) {
+    slot = (slot + 1) & (slots_.size() - 1);
+  }
+  return slot;
 }
 
 std::optional<int32_t> Vocabulary::find(std::string_view token) const {
-  const auto found = ids_.find(token);
-  if (found == ids_.end()) return std::nullopt;
-  return found->second;
+  const int32_t id = slots_[slot_of(token, hash_of(token))].id;
+  if (id < 0) return std::nullopt;
+  return id;
 }
 
 bool Vocabulary::has_id(int32_t id) const {
