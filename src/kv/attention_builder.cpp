@@ -1,7 +1,6 @@
 #include "kv/attention_builder.h"
 
 #include <algorithm>
-#include <span>
 
 #include "base/error.h"
 
@@ -78,11 +77,12 @@ void AttentionBuilder::list_runs(TreeAttentionWork& work) {
     int32_t run_tokens = 0;
     for (int32_t entry = head; entry >= 0;) {
       const Seen& seen = seen_[static_cast<size_t>(entry)];
-      const std::span<const int32_t> pages = cache_.pages(entry);
-      for (int32_t begin = 0; begin < seen.most; begin += work.page_tokens) {
-        work.piece_page.push_back(pages[static_cast<size_t>(begin / work.page_tokens)]);
-        work.piece_tokens.push_back(std::min(work.page_tokens, seen.most - begin));
-      }
+      const int32_t pages = cache_.pages_for(seen.most);
+      const int32_t* first_page = cache_.pages(entry).data();
+      work.piece_page.insert(work.piece_page.end(), first_page, first_page + pages);
+      work.piece_tokens.insert(work.piece_tokens.end(), static_cast<size_t>(pages),
+                               work.page_tokens);
+      work.piece_tokens.back() = seen.most - (pages - 1) * work.page_tokens;
       run_tokens += seen.most;
       entry = seen.only_child;
     }

@@ -159,8 +159,8 @@ std::vector<SearchTree> Run::all_trees() {
 }
 
 void Run::step() {
-  admit_queries();            // new trees while rows and pages are free
   scheduler_.choose(trees_);  // which paths decode or prefill in this step
+  admit_queries();            // new trees while rows and pages are free
   build_batch();              // their tokens, places, attention work and random numbers
   run_model();                // forward and draw
   take_tokens();              // append; paths end their segments
@@ -176,6 +176,7 @@ void Run::admit_queries() {
          scheduler_.may_admit(trees_, queries_[next_query_].prompt.size(), new_paths)) {
     trees_.push_back(
         std::make_unique<LiveTree>(next_query_, queries_[next_query_], settings_, rules_, cache_));
+    scheduler_.admit(*trees_.back());
     ++next_query_;
   }
 }

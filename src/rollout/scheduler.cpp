@@ -13,6 +13,39 @@ Scheduler::Scheduler(const EngineOptions& options, TreeCache& cache)
       cache_(cache),
       attention_(cache) {}
 
+void Scheduler::choose(const LiveTrees& trees) {
+  scheduled_.clear();
+  waits_for_pages_ = false;
+  int32_t running_later = 0;  // running fronts that come later in the order
+  for (const auto& tree : trees) running_later += tree->running_fronts();
+  for (const auto& tree : trees) {
+    if (static_cast<int32_t>(scheduled_.size()) == max_rows_ && running_later == 0) return;
+    running_later = choose_from(*tree, running_later);
+  }
+}
+
+int32_t Scheduler::choose_from(LiveTree& tree, int32_t running_later) {
+  std::vector<Front>& fronts = tree.fronts();
+  for (size_t i = 0; i < fronts.size(); ++i) {
+    Front& front = fronts[i];
+    const bool row_free = static_cast<int32_t>(scheduled_.size()) < max_rows_;
+    if (front.running) {
+      --running_later;
+      if (!row_free) tree.suspend(front);
+    } else if (row_free && !waits_for_pages_) {
+      // It may take pages from younger fronts; without those it must not press for pages that the
+      // older ones will soon ask back.
+      if (running_later > 0 || may_start(tree, front)) {
+        tree.start(front);
+      } else {
+        waits_for_pages_ = true;
+      }
+    }
+    if (front.running) scheduled_.push_back({.tree = &tree, .front_index = i});
+  }
+  return running_later;
+}
+
 bool Scheduler::may_admit(const LiveTrees& trees, size_t prompt_tokens, int64_t new_paths) const {
   if (trees.empty()) return true;
   int64_t paths = 0;
@@ -20,35 +53,6 @@ bool Scheduler::may_admit(const LiveTrees& trees, size_t prompt_tokens, int64_t 
   const int64_t available = cache_.pool().num_free() + cache_.num_evictable_pages();
   const int64_t wanted = cache_.pages_for(static_cast<int64_t>(prompt_tokens)) + new_paths + paths;
   return paths < max_rows_ && !waits_for_pages_ && available >= wanted;
-}
-
-void Scheduler::choose(const LiveTrees& trees) {
-  scheduled_.clear();
-  waits_for_pages_ = false;
-  int32_t running_later = 0;  // running fronts that come later in the order
-  for (const auto& tree : trees) running_later += tree->running_fronts();
-  for (const auto& tree : trees) {
-    std::vector<Front>& fronts = tree->fronts();
-    const bool full = static_cast<int32_t>(scheduled_.size()) == max_rows_;
-    if (full && running_later == 0) return;
-    for (size_t i = 0; i < fronts.size(); ++i) {
-      Front& front = fronts[i];
-      const bool row_free = static_cast<int32_t>(scheduled_.size()) < max_rows_;
-      if (front.running) {
-        --running_later;
-        if (!row_free) tree->suspend(front);
-      } else if (row_free && !waits_for_pages_) {
-        // It may take pages from younger fronts; without those it must not press for pages that
-        // the older ones will soon ask back.
-        if (running_later > 0 || may_start(*tree, front)) {
-          tree->start(front);
-        } else {
-          waits_for_pages_ = true;
-        }
-      }
-      if (front.running) scheduled_.push_back({.tree = tree.get(), .front_index = i});
-    }
-  }
 }
 
 // Whether there are pages for all that is missing on its path and a next one for every front.

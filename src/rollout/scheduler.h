@@ -25,12 +25,13 @@ class Scheduler {
  public:
   Scheduler(const EngineOptions& options, TreeCache& cache);
 
-  // Whether a query with that prompt may enter: a row is free, nothing waits for pages, and there
-  // are pages for the prompt and a next one for every path.
-  bool may_admit(const LiveTrees& trees, size_t prompt_tokens, int64_t new_paths) const;
-
   // Chooses the fronts of the next step, at most max_rows.
   void choose(const LiveTrees& trees);
+  // After choose(): whether a query with that prompt may enter, because a row is free, nothing
+  // waits for pages, and there are pages for the prompt and a next one for every path. admit() then
+  // adds its fronts to the chosen ones.
+  bool may_admit(const LiveTrees& trees, size_t prompt_tokens, int64_t new_paths) const;
+  void admit(LiveTree& tree) { choose_from(tree, /*running_later=*/0); }
   // Writes their tokens, at least one for each front and max_step_tokens at most. Prompts and
   // segments that must be stored first are fed in pieces of what is left over.
   void fill(StepBatch& batch);
@@ -54,6 +55,7 @@ class Scheduler {
     int32_t node, entry, tokens;
   };
 
+  int32_t choose_from(LiveTree& tree, int32_t running_later);
   bool may_start(const LiveTree& tree, const Front& front) const;
   void list_missing(const LiveTree& tree, const Front& front);
   bool feed(size_t index, int32_t& allowance, StepBatch& batch);

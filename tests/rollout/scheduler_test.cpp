@@ -1,0 +1,189 @@
+#include "rollout/scheduler.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "rollout/fake_model.h"
+#include "rollout/live_tree.h"
+
+namespace treepo {
+namespace {
+
+constexpr int32_t kVocab = 8;
+
+// The engine's loop by hand, so that tests see the scheduler between its phases.
+struct Loop {
+  Loop(const RolloutSettings& options, int32_t num_pages)
+      : settings(options),
+        rules(make_stop_rules(settings.growth, settings.stop)),
+        cache(num_pages, static_cast<int32_t>(settings.engine.page_tokens)),
+        scheduler(settings.engine, cache),
+        model(kVocab, [](const std::vector<int32_t>& path) { return hash_logits(path, kVocab); }) {
+    model.allocate_pages(num_pages, cache.page_tokens());
+  }
+
+  void add(const Query& query) {
+    trees.push_back(std::make_unique<LiveTree>(trees.size(), query, settings, rules, cache));
+  }
+
+  void step() {
+    scheduler.choose(trees);
+    cache.check_invariants();
+    batch.clear();
+    scheduler.fill(batch);
+    cache.check_invariants();
+    batch.attention.check_invariants(batch.num_rows());
+    model.step(batch, drawn);
+    for (const auto& scheduled : scheduler.scheduled()) {
+      if (scheduled.first_draw < 0) continue;
+      scheduled.tree->take(scheduled.front_index, &drawn[static_cast<size_t>(scheduled.first_draw)],
+                           {});
+    }
+    for (const auto& tree : trees) tree->settle();
+    for (const auto& tree : trees) {
+      if (tree->at_barrier()) tree->cross_barrier({});
+    }
+    cache.check_invariants();
+    for (const auto& tree : trees) tree->tree().check_invariants();
+    std::erase_if(trees, [](const auto& tree) { return tree->finished(); });
+    cache.check_invariants();
+  }
+
+  RolloutSettings settings;
+  StopRules rules;
+  TreeCache cache;
+  Scheduler scheduler;
+  LiveTrees trees;
+  LogitModel model;
+  StepBatch batch;
+  std::vector<DrawnToken> drawn;
+};
+
+RolloutSettings small_settings() {
+  RolloutSettings settings;
+  settings.growth = {.width = 6, .depth = 3, .segment_tokens = 4};
+  settings.engine = {.max_rows = 8, .max_step_tokens = 16, .page_tokens = 3};
+  settings.eos_ids = {0};
+  return settings;
+}
+
+std::vector<Query> queries_of(const std::vector<size_t>& prompt_lengths) {
+  std::vector<Query> queries(prompt_lengths.size());
+  for (size_t i = 0; i < queries.size(); ++i) {
+    queries[i].id = i;
+    for (size_t k = 0; k < prompt_lengths[i]; ++k) {
+      queries[i].prompt.push_back(static_cast<int32_t>((i + k) % kVocab));
+    }
+  }
+  return queries;
+}
+
+// A prompt longer than a step is fed in pieces, and draws only after the last of them.
+TEST(Scheduler, FeedsLongPromptsInPieces) {
+  const std::vector<Query> queries = queries_of({40});
+  Loop loop(small_settings(), 100);
+  loop.add(queries[0]);
+  std::vector<int32_t> rows;
+  std::vector<size_t> draws;
+  for (int i = 0; i < 3; ++i) {
+    loop.step();
+    rows.push_back(loop.batch.num_rows());
+    draws.push_back(loop.batch.draws.size());
+  }
+  EXPECT_EQ(rows, (std::vector<int32_t>{16, 16, 8}));
+  EXPECT_EQ(draws, (std::vector<size_t>{0, 0, 2}));  // the first split from one row
+  EXPECT_EQ(loop.batch.draws[0].row, 7);
+  EXPECT_EQ(loop.batch.draws[1].row, 7);
+  EXPECT_NE(loop.batch.draws[0].uniform, loop.batch.draws[1].uniform);
+}
+
+// While one tree prefills, the paths of others keep decoding: each front gets at least one token.
+TEST(Scheduler, PrefillDoesNotHoldUpDecoding) {
+  const std::vector<Query> queries = queries_of({60, 2});
+  Loop loop(small_settings(), 100);
+  loop.add(queries[1]);
+  loop.step();
+  loop.add(queries[0]);
+  loop.step();
+  EXPECT_EQ(loop.batch.draws.size(), 2u);
+  EXPECT_EQ(loop.batch.num_rows(), 16);
+}
+
+TEST(Scheduler, OlderTreesGetTheRows) {
+  RolloutSettings settings = small_settings();
+  settings.engine.max_rows = 2;
+  settings.growth.first_split_min = settings.growth.first_split_max = 2;
+  const std::vector<Query> queries = queries_of({2, 2});
+  Loop loop(settings, 100);
+  loop.add(queries[0]);
+  loop.add(queries[1]);
+  loop.step();  // both prompts
+  EXPECT_EQ(loop.scheduler.scheduled().size(), 2u);
+  loop.step();  // the two paths of the first tree
+  ASSERT_EQ(loop.scheduler.scheduled().size(), 2u);
+  EXPECT_EQ(loop.scheduler.scheduled()[0].tree, loop.trees[0].get());
+  EXPECT_EQ(loop.scheduler.scheduled()[1].tree, loop.trees[0].get());
+  EXPECT_EQ(loop.trees[1]->running_fronts(), 0);
+}
+
+// A new tree enters only while rows are free and its pages are at hand.
+TEST(Scheduler, AdmitsByRowsAndPages) {
+  const std::vector<Query> queries = queries_of({9, 9, 9});
+  RolloutSettings settings = small_settings();
+  settings.eos_ids.clear();
+  Loop loop(settings, 12);
+  EXPECT_TRUE(loop.scheduler.may_admit(loop.trees, 1000, 2));  // the first always
+  loop.add(queries[0]);
+  loop.step();  // the prompt takes 3 pages, 9 are left; 2 paths want 2, the new paths 2 more
+  loop.scheduler.choose(loop.trees);
+  EXPECT_TRUE(loop.scheduler.may_admit(loop.trees, 15, 2));
+  EXPECT_FALSE(loop.scheduler.may_admit(loop.trees, 16, 2));
+  for (size_t i = 1; i < 4; ++i) loop.add(queries[1]);
+  EXPECT_FALSE(loop.scheduler.may_admit(loop.trees, 1, 1));  // 8 paths for 8 rows
+}
+
+// Random batches under every kind of pressure: invariants of trees, cache, pool and attention work
+// hold between all phases; in the end no page and no entry is left.
+TEST(Scheduler, KeepsItsInvariantsUnderPressure) {
+  std::mt19937 random(4);
+  const auto pick = [&random](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1));
+  };
+  int64_t suspensions = 0, evictions = 0, steps = 0;
+  for (int round = 0; round < 60; ++round) {
+    RolloutSettings settings;
+    settings.growth = {.width = pick(1, 8),
+                       .depth = pick(1, 4),
+                       .segment_tokens = pick(1, 6),
+                       .fallback_window = pick(0, 5)};
+    settings.engine = {
+        .max_rows = pick(1, 20), .max_step_tokens = pick(1, 30), .page_tokens = pick(1, 5)};
+    settings.eos_ids = {0};
+    settings.seed = random();
+    std::vector<size_t> lengths(static_cast<size_t>(pick(1, 8)));
+    for (size_t& length : lengths) length = static_cast<size_t>(pick(1, 12));
+    const std::vector<Query> queries = queries_of(lengths);
+    const int64_t pages = 12 + settings.growth.depth * settings.growth.segment_tokens + pick(0, 30);
+    Loop loop(settings, static_cast<int32_t>(pages));
+    for (const Query& query : queries) loop.add(query);  // more than it would admit
+    while (!loop.trees.empty()) {
+      loop.step();
+      ++steps;
+      ASSERT_LE(loop.batch.num_rows(), settings.engine.max_step_tokens);
+      ASSERT_LE(static_cast<int64_t>(loop.scheduler.scheduled().size()), settings.engine.max_rows);
+    }
+    EXPECT_EQ(loop.cache.pool().num_free(), loop.cache.pool().num_pages());
+    EXPECT_EQ(loop.cache.num_entries(), 0);
+    suspensions += loop.scheduler.suspensions();
+    evictions += loop.scheduler.evicted_entries();
+  }
+  EXPECT_GT(steps, 1000);
+  EXPECT_GT(suspensions, 50);
+  EXPECT_GT(evictions, 100);
+}
+
+}  // namespace
+}  // namespace treepo
