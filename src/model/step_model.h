@@ -29,7 +29,13 @@ struct StepBatch {
   SamplingParams sampling;
 
   int32_t num_rows() const { return static_cast<int32_t>(tokens.size()); }
-  void clear();
+  void clear() {  // all but `sampling`
+    tokens.clear();
+    positions.clear();
+    slots.clear();
+    attention.clear();
+    draws.clear();
+  }
 };
 
 // The model as rollout sees it: forward and draw happen behind this interface, on the device, and a
