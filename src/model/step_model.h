@@ -13,7 +13,7 @@ namespace treepo {
 // other decodes one (page_tokens = 4):
 //   tokens    = [50, 51, 52,  17]
 //   positions = [ 0,  1,  2,   5]   tokens before it on its path
-//   slots     = [28, 29, 30,  17]   page * page_tokens + offset where key/value go; -1: stored already
+//   slots     = [28, 29, 30,  17]   page * page_tokens + offset for key/value; -1: stored already
 //   attention: one query for each of the 4 rows; its own key is among those it sees
 //   draws     = [{row 2, …}, {row 2, …}, {row 3, …}]   a branching path draws several children's
 //                                                     first tokens from one row
@@ -22,8 +22,8 @@ struct StepBatch {
   TreeAttentionWork attention;
 
   struct Draw {
-    int32_t row = 0;        // ascending
-    double uniform = 0;     // the random number in [0, 1) that decides this draw
+    int32_t row = 0;     // ascending
+    double uniform = 0;  // the random number in [0, 1) that decides this draw
   };
   std::vector<Draw> draws;
   SamplingParams sampling;
@@ -45,10 +45,11 @@ class StepModel {
   virtual ~StepModel() = default;
 
   virtual int32_t vocab_size() const = 0;
-  virtual int32_t max_positions() const = 0;        // context length
+  virtual int32_t max_positions() const = 0;                      // context length
   virtual int64_t bytes_per_page(int32_t page_tokens) const = 0;  // keys and values, all layers
 
-  // Makes room for this many pages; what was stored before is lost.
+  // Makes room for this many pages; what was stored before is lost. Called before every rollout:
+  // memory that is large enough already is worth keeping.
   virtual void allocate_pages(int32_t num_pages, int32_t page_tokens) = 0;
 
   // Runs the rows, stores their keys and values in `slots`, and draws; drawn[i] answers draws[i].
