@@ -180,13 +180,14 @@ struct PackedAttentionFunction : torch::autograd::Function<PackedAttentionFuncti
                             const PlanPointer& plan) {
     const Forward result = run_forward(qkv, shape, *plan);
     ctx->save_for_backward({qkv, result.out, result.lse});
-    ctx->saved_data["held"] = c10::make_intrusive<Held>(shape, plan);
+    ctx->saved_data["held"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(shape, plan));
     return result.out;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const auto held = ctx->saved_data["held"].toCustomClass<Held>();
+    const auto held =
+        c10::static_intrusive_pointer_cast<Held>(ctx->saved_data["held"].toCapsule());
     return {run_backward(saved[0], {saved[1], saved[2]}, grads[0].contiguous(), held->shape,
                          *held->plan),
             at::Tensor(), at::Tensor()};

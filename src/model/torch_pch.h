@@ -13,3 +13,5 @@
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "base/error.h"

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "model/decoder.h"
+#include "model/step_model.h"
+
+namespace treepo {
+
+// The decoder as rollout sees it: keys and values of all paths in pages on the model's device, one
+// forward pass for the rows of a step, and draws beside it. Reads the decoder's weights as they are
+// at each step, so an update is seen at once; the decoder must outlive it. One step at a time.
+class TreeStepModel : public StepModel {
+ public:
+  enum class Kernels {
+    best,              // own kernels where the device has them
+    tensor_operations  // plain tensor operations everywhere: what the kernels are held against
+  };
+
+  explicit TreeStepModel(const Decoder& decoder, Kernels kernels = Kernels::best);
+
+  int32_t vocab_size() const override;
+  int32_t max_positions() const override;
+  int64_t bytes_per_page(int32_t page_tokens) const override;
+  void allocate_pages(int32_t num_pages, int32_t page_tokens) override;
+  // Throws Error naming the token if the logits of a row that draws are not finite.
+  void step(const StepBatch& batch, std::vector<DrawnToken>& drawn) override;
+
+ private:
+  at::Tensor to_device(const std::vector<int32_t>& values) const;  // int64
+  void check_batch(const StepBatch& batch) const;
+  void draw(const StepBatch& batch, const at::Tensor& logits, std::vector<DrawnToken>& drawn) const;
+
+  const Decoder& decoder_;
+  bool use_kernels_;
+  int32_t num_pages_ = 0, page_tokens_ = 0;
+  at::Tensor keys_, values_;  // [layers, pages, num_kv_heads, page_tokens, head_dim]
+  std::vector<int32_t> drawing_rows_;
+};
+
+}  // namespace treepo
