@@ -94,8 +94,7 @@ std::optional<Number> parse_at(std::string_view text, size_t at) {
   if (top->end < text.size() && text[top->end] == '/') {
     if (const auto bottom = parse_magnitude(text, top->end + 1)) {
       number = {bottom->end, std::nullopt};
-      if (top->value && bottom->value && *bottom->value != 0)
-        number.value = *top->value / *bottom->value;
+      if (top->value && bottom->value) number.value = *top->value / *bottom->value;
     }
   }
   if (number.value && !std::isfinite(*number.value)) number.value.reset();

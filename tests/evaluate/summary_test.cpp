@@ -65,6 +65,9 @@ TEST(Summary, IsTheSameForTheSameSeed) {
   EXPECT_EQ(first.average.low, second.average.low);
   EXPECT_EQ(first.at_k[1].majority.mean, second.at_k[1].majority.mean);
   EXPECT_NE(first.at_k[1].majority.mean, other.at_k[1].majority.mean);
+  double sum = 0;
+  for (size_t i = 0; i < 20; ++i) sum += majority_at_k(problems[i], 2, 50, 3, i);
+  EXPECT_NEAR(first.at_k[1].majority.mean, sum / 20, 1e-14) << "problem i draws from number i";
 }
 
 TEST(Summary, RefusesNothingToEvaluate) {
