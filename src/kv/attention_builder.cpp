@@ -35,22 +35,20 @@ void AttentionBuilder::see(const Query& query) {
     if (seen.step != step_) {
       seen = {.step = step_,
               .most = visible,
-              .least = visible,
               .parent = cache_.parent(entry),
               .parent_used_tokens = cache_.parent_used_tokens(entry)};
       order_.push_back(entry);
     }
     ++seen.queries;
     seen.most = std::max(seen.most, visible);
-    seen.least = std::min(seen.least, visible);
     visible = seen.parent_used_tokens;
     entry = seen.parent;
   }
   std::reverse(order_.begin() + static_cast<std::ptrdiff_t>(first_new), order_.end());
 }
 
-// An entry continues its parent's run if the same queries see both and all of the parent's listed
-// tokens. Whoever sees an entry sees its parent, so equal counts mean equal sets.
+// An entry continues its parent's run if the same queries see both. Whoever sees an entry sees its
+// parent, so equal counts mean equal sets; and then all see equally much of the parent.
 void AttentionBuilder::join_chains() {
   for (const int32_t entry : order_) {
     Seen& seen = seen_[static_cast<size_t>(entry)];
@@ -59,7 +57,7 @@ void AttentionBuilder::join_chains() {
       continue;
     }
     Seen& above = seen_[static_cast<size_t>(seen.parent)];
-    if (above.queries == seen.queries && above.least == above.most) {
+    if (above.queries == seen.queries) {
       above.only_child = entry;
     } else {
       seen.run = 0;

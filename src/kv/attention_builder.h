@@ -36,7 +36,6 @@ class AttentionBuilder {
     uint64_t step = 0;        // the other members count only if this is the present step
     int32_t queries = 0;      // how many see it
     int32_t most = 0;         // tokens seen by the query that sees most
-    int32_t least = 0;        // … and least
     int32_t only_child = -1;  // entry that continues the same run
     int32_t run = -1;         // set where a run begins, -1 inside one
     int32_t parent = -1;      // these two are the cache's, here so that a walk touches one array

@@ -1,6 +1,7 @@
 #include "rollout/cache_plan.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 
@@ -42,7 +43,9 @@ int32_t plan_pages(std::span<const Query> queries, const RolloutSettings& settin
     const int64_t tree_pages =
         pages_of_tree(prompt_tokens, rules, page_tokens, settings.growth.width);
     if (needed > affordable) {
-      const auto mib = [&](int64_t pages) { return divide_up(pages * page_bytes, kMib); };
+      const auto mib = [&](int64_t pages) {
+        return std::ceil(static_cast<double>(pages) * static_cast<double>(page_bytes) / kMib);
+      };
       throw Error(
           fmt::format("engine.cache_mib = {} holds {} pages of {} tokens, but one path of query {} "
                       "(a prompt of {} tokens, a response of at most {}) needs up to {}",
@@ -51,9 +54,9 @@ int32_t plan_pages(std::span<const Query> queries, const RolloutSettings& settin
           fmt::format("set engine.cache_mib to at least {}; {} hold a whole tree of width {}",
                       mib(needed), mib(tree_pages), settings.growth.width));
     }
-    useful += tree_pages;
+    useful = std::min(affordable, useful + tree_pages);
   }
-  return static_cast<int32_t>(std::min(affordable, useful));
+  return static_cast<int32_t>(useful);
 }
 
 }  // namespace treepo

@@ -108,7 +108,7 @@ class Run {
         stats_(stats),
         callbacks_(with_timing(callbacks, stats.callback_seconds)),
         cache_(num_pages, static_cast<int32_t>(settings.engine.page_tokens)),
-        scheduler_(settings.engine, cache_),
+        scheduler_(settings, cache_),
         results_(queries.size()) {
     batch_.sampling = {.temperature = settings.sampling.temperature,
                        .top_k = static_cast<int32_t>(settings.sampling.top_k),

@@ -7,9 +7,12 @@
 
 namespace treepo {
 
-Scheduler::Scheduler(const EngineOptions& options, TreeCache& cache)
-    : max_rows_(static_cast<int32_t>(std::min(options.max_rows, options.max_step_tokens))),
-      max_step_tokens_(static_cast<int32_t>(options.max_step_tokens)),
+Scheduler::Scheduler(const RolloutSettings& settings, TreeCache& cache)
+    : max_rows_(static_cast<int32_t>(
+          std::min(settings.engine.max_rows, settings.engine.max_step_tokens))),
+      max_step_tokens_(static_cast<int32_t>(settings.engine.max_step_tokens)),
+      segment_pages_(cache.pages_for(settings.growth.segment_tokens)),
+      branching_factor_(settings.growth.sequential ? 1 : settings.growth.branching_factor),
       cache_(cache),
       attention_(cache) {}
 
@@ -51,11 +54,12 @@ bool Scheduler::may_admit(const LiveTrees& trees, size_t prompt_tokens, int64_t 
   int64_t paths = 0;
   for (const auto& tree : trees) paths += tree->active_paths();
   const int64_t available = cache_.pool().num_free() + cache_.num_evictable_pages();
-  const int64_t wanted = cache_.pages_for(static_cast<int64_t>(prompt_tokens)) + new_paths + paths;
+  const int64_t wanted = cache_.pages_for(static_cast<int64_t>(prompt_tokens)) +
+                         (paths + new_paths) * branching_factor_ * segment_pages_;
   return paths < max_rows_ && !waits_for_pages_ && available >= wanted;
 }
 
-// Whether there are pages for all that is missing on its path and a next one for every front.
+// Whether there are pages for all that is missing on its path and a segment of every front.
 bool Scheduler::may_start(const LiveTree& tree, const Front& front) const {
   if (scheduled_.empty()) return true;
   int64_t missing_pages = 0, own_evictable_pages = 0;
@@ -69,7 +73,7 @@ bool Scheduler::may_start(const LiveTree& tree, const Front& front) const {
   }
   const int64_t available =
       cache_.pool().num_free() + cache_.num_evictable_pages() - own_evictable_pages;
-  return available >= missing_pages + static_cast<int64_t>(scheduled_.size()) + 1;
+  return available >= missing_pages + static_cast<int64_t>(scheduled_.size() + 1) * segment_pages_;
 }
 
 void Scheduler::fill(StepBatch& batch) {

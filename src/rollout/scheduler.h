@@ -6,10 +6,10 @@
 #include <span>
 #include <vector>
 
-#include "config/options.h"
 #include "kv/attention_builder.h"
 #include "kv/tree_cache.h"
 #include "model/step_model.h"
+#include "rollout/engine.h"  // RolloutSettings
 #include "rollout/live_tree.h"
 
 namespace treepo {
@@ -23,13 +23,13 @@ using LiveTrees = std::vector<std::unique_ptr<LiveTree>>;  // the oldest first
 // always go on, so that every tree ends.
 class Scheduler {
  public:
-  Scheduler(const EngineOptions& options, TreeCache& cache);
+  Scheduler(const RolloutSettings& settings, TreeCache& cache);
 
   // Chooses the fronts of the next step, at most max_rows.
   void choose(const LiveTrees& trees);
   // After choose(): whether a query with that prompt may enter, because a row is free, nothing
-  // waits for pages, and there are pages for the prompt and a next one for every path. admit() then
-  // adds its fronts to the chosen ones.
+  // waits for pages, and there are pages for the prompt and the next segments of all paths. admit()
+  // then adds its fronts to the chosen ones.
   bool may_admit(const LiveTrees& trees, size_t prompt_tokens, int64_t new_paths) const;
   void admit(LiveTree& tree) { choose_from(tree, /*running_later=*/0); }
   // Writes their tokens, at least one for each front and max_step_tokens at most. Prompts and
@@ -64,6 +64,8 @@ class Scheduler {
   bool make_room(size_t for_index);
 
   int32_t max_rows_, max_step_tokens_;
+  int64_t segment_pages_;     // of one whole segment
+  int64_t branching_factor_;  // 1: paths do not branch
   TreeCache& cache_;
   AttentionBuilder attention_;
   std::vector<Scheduled> scheduled_;

@@ -17,6 +17,8 @@ namespace {
 
 constexpr int32_t kVocab = 12;
 
+using Ints = std::vector<int32_t>;
+
 std::vector<double> logits_of(const std::vector<int32_t>& path) {
   return hash_logits(path, kVocab);
 }
@@ -184,6 +186,22 @@ TEST(RolloutEngine, AQueryMetAgainDrawsAnew) {
                                       {.id = 1, .visit = 1, .prompt = {1}}};
   const std::vector<SearchTree> trees = engine.run(queries);
   EXPECT_FALSE(std::ranges::equal(trees[0].tokens(1), trees[1].tokens(1)));
+}
+
+// Under pressure what is given up costs prefill, but it must not become a habit: with pages for
+// half of what the rows want, no more is prefilled than decoded.
+TEST(RolloutEngine, PressureCostsLessThanTheDecoding) {
+  RolloutSettings settings;
+  settings.growth = {.width = 8, .depth = 6, .segment_tokens = 16};
+  settings.engine = {.max_rows = 32, .max_step_tokens = 256, .page_tokens = 4, .cache_mib = 1};
+  std::vector<Query> queries(40);
+  for (size_t i = 0; i < queries.size(); ++i) queries[i] = {.id = i, .prompt = Ints(20, 1)};
+  LogitModel model(kVocab, logits_of);
+  model.pages_per_mib = 350;  // a tree takes 157, and four trees fill the rows
+  RolloutEngine engine(model, settings);
+  engine.run(queries);
+  EXPECT_GT(engine.stats().evicted_entries, 0);
+  EXPECT_LT(engine.stats().prefilled_tokens, engine.stats().drawn_tokens);
 }
 
 // With enough memory every token is fed at most once: prompts and shared segments are not repeated,
@@ -416,7 +434,7 @@ TEST(RolloutEngine, WorksWithTheSmallestCacheItAsksFor) {
   for (size_t i = 0; i < queries.size(); ++i) {
     expect_same_tree(trees[i], reference_rollout(queries[i], settings, logits_of, {}));
   }
-  EXPECT_GT(engine.stats().suspensions, 0);
+  EXPECT_GT(engine.stats().evicted_entries, 0);
   EXPECT_EQ(model.pages_allocated, 13);
 }
 

@@ -20,7 +20,7 @@ struct Loop {
       : settings(options),
         rules(make_stop_rules(settings.growth, settings.stop)),
         cache(num_pages, static_cast<int32_t>(settings.engine.page_tokens)),
-        scheduler(settings.engine, cache),
+        scheduler(settings, cache),
         model(kVocab, [](const std::vector<int32_t>& path) { return hash_logits(path, kVocab); }) {
     model.allocate_pages(num_pages, cache.page_tokens());
   }
@@ -134,10 +134,12 @@ TEST(Scheduler, AdmitsByRowsAndPages) {
   const std::vector<Query> queries = queries_of({9, 9, 9});
   RolloutSettings settings = small_settings();
   settings.eos_ids.clear();
-  Loop loop(settings, 12);
+  Loop loop(settings, 24);
   EXPECT_TRUE(loop.scheduler.may_admit(loop.trees, 1000, 2));  // the first always
   loop.add(queries[0]);
-  loop.step();  // the prompt takes 3 pages, 9 are left; 2 paths want 2, the new paths 2 more
+  // The prompt takes 3 of 24 pages; the next segments of the 2 paths there are and of 2 new ones
+  // can take 2 pages for each of 2 children: 16. That leaves 5.
+  loop.step();
   loop.scheduler.choose(loop.trees);
   EXPECT_TRUE(loop.scheduler.may_admit(loop.trees, 15, 2));
   EXPECT_FALSE(loop.scheduler.may_admit(loop.trees, 16, 2));
@@ -153,7 +155,7 @@ TEST(Scheduler, KeepsItsInvariantsUnderPressure) {
     return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1));
   };
   int64_t suspensions = 0, evictions = 0, steps = 0;
-  for (int round = 0; round < 60; ++round) {
+  for (int round = 0; round < 200; ++round) {
     RolloutSettings settings;
     settings.growth = {.width = pick(1, 8),
                        .depth = pick(1, 4),
