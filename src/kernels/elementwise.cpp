@@ -67,12 +67,12 @@ void swiglu_backward_cpu(const T* grad_out, const T* gate_up, int64_t rows, int6
   });
 }
 
-#define TREEPO_INSTANTIATE(T)                                                                     \
-  template void rms_norm_cpu<T>(const T*, const T*, T, int64_t, int64_t, T*, T*);                 \
-  template void rms_norm_backward_cpu<T>(const T*, const T*, const T*, const T*, int64_t,         \
-                                         int64_t, T*, T*);                                        \
-  template void rotate_cpu<T>(const T*, const T*, int64_t, int64_t, int64_t, int64_t, bool, T*);  \
-  template void swiglu_cpu<T>(const T*, int64_t, int64_t, T*);                                    \
+#define TREEPO_INSTANTIATE(T)                                                                      \
+  template void rms_norm_cpu<T>(const T*, const T*, T, int64_t, int64_t, T*, T*);                  \
+  template void rms_norm_backward_cpu<T>(const T*, const T*, const T*, const T*, int64_t, int64_t, \
+                                         T*, T*);                                                  \
+  template void rotate_cpu<T>(const T*, const T*, int64_t, int64_t, int64_t, int64_t, bool, T*);   \
+  template void swiglu_cpu<T>(const T*, int64_t, int64_t, T*);                                     \
   template void swiglu_backward_cpu<T>(const T*, const T*, int64_t, int64_t, T*);
 TREEPO_INSTANTIATE(float)
 TREEPO_INSTANTIATE(double)

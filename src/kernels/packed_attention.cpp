@@ -61,10 +61,9 @@ int64_t work_of(const PackedAttentionPlan& plan, const AttentionShape& shape) {
 }
 
 void check_shape(const AttentionShape& shape) {
-  TREEPO_CHECK(shape.num_kv_heads > 0 && shape.num_heads % shape.num_kv_heads == 0 &&
-                   shape.head_dim > 0,
-               "{} heads, {} key/value heads of {}", shape.num_heads, shape.num_kv_heads,
-               shape.head_dim);
+  TREEPO_CHECK(
+      shape.num_kv_heads > 0 && shape.num_heads % shape.num_kv_heads == 0 && shape.head_dim > 0,
+      "{} heads, {} key/value heads of {}", shape.num_heads, shape.num_kv_heads, shape.head_dim);
 }
 
 }  // namespace
@@ -80,7 +79,8 @@ void packed_attention_forward_cpu(const PackedAttentionPlan& plan, const Attenti
   });
 }
 
-// A task is a tree and a key/value head: all that adds to the same keys, in the order of its blocks.
+// A task is a tree and a key/value head: all that adds to the same keys, in the order of its
+// blocks.
 template <typename T>
 void packed_attention_backward_cpu(const PackedAttentionPlan& plan, const AttentionShape& shape,
                                    T scale, const T* qkv, const T* out, const T* lse,
@@ -105,7 +105,8 @@ template void packed_attention_forward_cpu<double>(const PackedAttentionPlan&,
                                                    double*, double*);
 template void packed_attention_backward_cpu<float>(const PackedAttentionPlan&,
                                                    const AttentionShape&, float, const float*,
-                                                   const float*, const float*, const float*, float*);
+                                                   const float*, const float*, const float*,
+                                                   float*);
 template void packed_attention_backward_cpu<double>(const PackedAttentionPlan&,
                                                     const AttentionShape&, double, const double*,
                                                     const double*, const double*, const double*,

@@ -8,9 +8,9 @@
 
 namespace treepo {
 
-// Which keys each block of queries of a packed sequence reads (model/packed_sequence.h: query i sees
-// key j iff j <= i < subtree_end[j]). What a block [q0, q1) sees is the path to q0 and its own tokens;
-// along the path subtree_end falls, so later queries of the block see a prefix of the path.
+// Which keys each block of queries of a packed sequence reads (model/packed_sequence.h: query i
+// sees key j iff j <= i < subtree_end[j]). What a block [q0, q1) sees is the path to q0 and its own
+// tokens; along the path subtree_end falls, so later queries of the block see a prefix of the path.
 //
 // Example: subtree_end = [5, 5, 4, 4, 5,  6] with blocks of 2 tokens; a block ends with its tree:
 //   block_begin = [0, 2, 4, 5, 6]
@@ -21,15 +21,16 @@ struct PackedAttentionPlan {
   std::vector<int32_t> subtree_end;  // [N]
   std::vector<int32_t> block_begin;  // [blocks + 1]
   std::vector<int32_t> keys;
-  std::vector<int64_t> key_begin;    // [blocks + 1]
-  std::vector<int32_t> tree_begin;   // [trees + 1]; different trees share no keys
+  std::vector<int64_t> key_begin;   // [blocks + 1]
+  std::vector<int32_t> tree_begin;  // [trees + 1]; different trees share no keys
 
   int32_t num_tokens() const { return static_cast<int32_t>(subtree_end.size()); }
   int32_t num_blocks() const { return static_cast<int32_t>(block_begin.size()) - 1; }
   int32_t num_trees() const { return static_cast<int32_t>(tree_begin.size()) - 1; }
 };
 
-PackedAttentionPlan plan_packed_attention(std::span<const int32_t> subtree_end, int32_t block_tokens);
+PackedAttentionPlan plan_packed_attention(std::span<const int32_t> subtree_end,
+                                          int32_t block_tokens);
 
 // T: float or double. Neither depends on the number of threads.
 //   qkv  [N, num_heads + 2 * num_kv_heads, head_dim]

@@ -7,7 +7,8 @@ namespace treepo {
 inline constexpr int64_t kPackedTile = 128;  // keys of one tile
 
 // One block of queries and one key/value head, as the kernels of packed_attention.inc take them.
-// A row is one (query, head); all heads that read this key/value head are rows of the same products.
+// A row is one (query, head); all heads that read this key/value head are rows of the same
+// products.
 template <typename T>
 struct PackedBlock {
   const int32_t* subtree_end;  // of all tokens

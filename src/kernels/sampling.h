@@ -21,8 +21,9 @@ struct DrawnToken {
 };
 
 // Draws by inverting the cumulative distribution at u in [0, 1), tokens in the order of their ids.
-// Ties at a truncation go to the smaller id. Arithmetic in double. A logit that is NaN or a row that
-// is all -inf: throws CheckFailure's counterpart Error naming the token id, for weights can cause it.
+// Ties at a truncation go to the smaller id. Arithmetic in double. A logit that is NaN or a row
+// that is all -inf: throws CheckFailure's counterpart Error naming the token id, for weights can
+// cause it.
 template <typename T>
 DrawnToken draw_token(const T* logits, int32_t vocab_size, const SamplingParams& params, double u);
 

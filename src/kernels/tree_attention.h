@@ -12,11 +12,11 @@ namespace treepo {
 // and 9; page_tokens = 4; queries 0 and 1 decode one token each:
 //   piece_page       = [7, 4, 9]        page of each piece
 //   piece_tokens     = [3, 2, 1]        how many of the page's first tokens belong to the piece
-//   run_piece_begin  = [0, 1, 2, 3]     run r is pieces [begin[r], begin[r + 1]), read in this order
-//   run_tokens       = [3, 2, 1]        sum of its pieces' tokens
-//   run_pair_begin   = [0, 2, 3, 4]     run r serves pairs [begin[r], begin[r + 1])
-//   pair_query       = [0, 1, 0, 1]     query row, ascending within a run
-//   pair_visible     = [3, 3, 2, 1]     how many of the run's first keys that query sees, >= 1
+//   run_piece_begin  = [0, 1, 2, 3]     run r is pieces [begin[r], begin[r + 1]), read in this
+//   order run_tokens       = [3, 2, 1]        sum of its pieces' tokens run_pair_begin   = [0, 2,
+//   3, 4]     run r serves pairs [begin[r], begin[r + 1]) pair_query       = [0, 1, 0, 1]     query
+//   row, ascending within a run pair_visible     = [3, 3, 2, 1]     how many of the run's first
+//   keys that query sees, >= 1
 // A run of keys is read once for all its queries. Several queries of one prefill that lie in one
 // run see 1, 2, 3, … of its keys: that is the causal mask.
 struct TreeAttentionWork {
@@ -31,18 +31,20 @@ struct TreeAttentionWork {
 
   int32_t num_runs() const { return static_cast<int32_t>(run_tokens.size()); }
   void clear();
-  // Throws CheckFailure unless the arrays fit together and every query of [0, num_queries) has a run.
+  // Throws CheckFailure unless the arrays fit together and every query of [0, num_queries) has a
+  // run.
   void check_invariants(int32_t num_queries) const;
 };
 
 struct AttentionShape {
   int32_t num_heads = 0;
-  int32_t num_kv_heads = 0;  // divides num_heads; head h reads key/value head h / (heads / kv heads)
+  int32_t num_kv_heads =
+      0;  // divides num_heads; head h reads key/value head h / (heads / kv heads)
   int32_t head_dim = 0;
 };
 
-// CPU kernel. T: float or double; arithmetic in T, softmax by merging (m, l, o) over runs in a fixed
-// order that depends on neither thread count nor batch.
+// CPU kernel. T: float or double; arithmetic in T, softmax by merging (m, l, o) over runs in a
+// fixed order that depends on neither thread count nor batch.
 //   queries  [num_queries, num_heads, head_dim], `query_stride` elements from row to row
 //   keys, values  [pages, num_kv_heads, page_tokens, head_dim]
 //   out      [num_queries, num_heads, head_dim], contiguous

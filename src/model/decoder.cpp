@@ -40,7 +40,8 @@ void Decoder::lay_out() {
   for (int64_t i = 0; i < config_.num_layers; ++i)
     layers_.push_back(lay_out_layer(fmt::format("model.layers.{}.", i)));
   final_norm_ = parameters_.add({hidden}, {{"model.norm.weight", hidden}});
-  if (!config_.tie_embeddings) head_ = parameters_.add({vocab, hidden}, {{"lm_head.weight", vocab}});
+  if (!config_.tie_embeddings)
+    head_ = parameters_.add({vocab, hidden}, {{"lm_head.weight", vocab}});
 }
 
 Decoder::Layer Decoder::lay_out_layer(const std::string& prefix) {

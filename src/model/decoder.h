@@ -22,8 +22,8 @@ class AttentionLayer {
   virtual at::Tensor attend(int64_t layer, const at::Tensor& qkv) = 0;
 };
 
-// Llama, Qwen2, Qwen3 and Mistral. Runs any set of tokens, each with its position; which of them see
-// which is the AttentionLayer's business.
+// Llama, Qwen2, Qwen3 and Mistral. Runs any set of tokens, each with its position; which of them
+// see which is the AttentionLayer's business.
 class Decoder {
  public:
   // Throws Error that names the tensor on a missing, misshapen or unexpected weight.
@@ -35,8 +35,8 @@ class Decoder {
 
   // tokens, positions: int64 [N] on the model's device. Returns the hidden states after the last
   // norm: [N, hidden_size], or of the rows in `rows` (int64, ascending) only.
-  at::Tensor hidden(const at::Tensor& tokens, const at::Tensor& positions, AttentionLayer& attention,
-                    const std::optional<at::Tensor>& rows = {}) const;
+  at::Tensor hidden(const at::Tensor& tokens, const at::Tensor& positions,
+                    AttentionLayer& attention, const std::optional<at::Tensor>& rows = {}) const;
 
   // [vocab_size, hidden_size]: logits = hidden · head_weightᵀ. The embedding itself where tied.
   const at::Tensor& head_weight() const;
@@ -64,8 +64,10 @@ class Decoder {
   Layer lay_out_layer(const std::string& prefix);
   void make_rope_table();
   at::Tensor projected(const at::Tensor& x, int64_t weight, int64_t bias) const;
-  at::Tensor added(const at::Tensor& residual, const at::Tensor& x, int64_t weight, int64_t bias) const;
-  at::Tensor queries_keys_values(const Layer& layer, const at::Tensor& x, const at::Tensor& rope) const;
+  at::Tensor added(const at::Tensor& residual, const at::Tensor& x, int64_t weight,
+                   int64_t bias) const;
+  at::Tensor queries_keys_values(const Layer& layer, const at::Tensor& x,
+                                 const at::Tensor& rope) const;
   at::Tensor mlp(const Layer& layer, const at::Tensor& x) const;
 
   ModelConfig config_;

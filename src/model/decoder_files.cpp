@@ -16,7 +16,8 @@ namespace {
 
 // Tensors that some published checkpoints hold beyond their weights.
 bool may_be_ignored(const std::string& name, const ModelConfig& config) {
-  return name.ends_with("rotary_emb.inv_freq") || (config.tie_embeddings && name == "lm_head.weight");
+  return name.ends_with("rotary_emb.inv_freq") ||
+         (config.tie_embeddings && name == "lm_head.weight");
 }
 
 void fill_from_checkpoint(const CheckpointReader& checkpoint, const std::string& name,
@@ -34,8 +35,8 @@ void fill_from_checkpoint(const CheckpointReader& checkpoint, const std::string&
   to.copy_(stored);
 }
 
-// Row r, column c of the tensor numbered `index` is a draw of its own: neither device, dtype nor how
-// parameters are fused changes it.
+// Row r, column c of the tensor numbered `index` is a draw of its own: neither device, dtype nor
+// how parameters are fused changes it.
 at::Tensor random_weights(at::IntArrayRef shape, double spread, uint64_t seed, uint64_t index) {
   const RandomStream stream(seed, Purpose::weights, index);
   at::Tensor weights = at::empty(shape, at::kDouble);
@@ -85,7 +86,8 @@ Decoder Decoder::random(const ModelConfig& config, uint64_t seed, c10::Device de
   return decoder;
 }
 
-void Decoder::save(const std::string& directory, c10::ScalarType dtype, uint64_t shard_bytes) const {
+void Decoder::save(const std::string& directory, c10::ScalarType dtype,
+                   uint64_t shard_bytes) const {
   std::vector<NamedTensor> tensors = parameters_.named_tensors();
   for (auto& [name, tensor] : tensors) tensor = tensor.to(at::kCPU, dtype);
   write_checkpoint(directory, std::move(tensors), shard_bytes);
@@ -97,15 +99,18 @@ void Decoder::save(const std::string& directory, c10::ScalarType dtype, uint64_t
 }
 
 void copy_tokenizer_files(const std::string& from, const std::string& to) {
-  constexpr std::array kFiles = {"tokenizer.json",       "tokenizer_config.json",
-                                 "special_tokens_map.json", "added_tokens.json",
-                                 "vocab.json",           "merges.txt",
-                                 "tokenizer.model",      "chat_template.jinja",
+  constexpr std::array kFiles = {"tokenizer.json",
+                                 "tokenizer_config.json",
+                                 "special_tokens_map.json",
+                                 "added_tokens.json",
+                                 "vocab.json",
+                                 "merges.txt",
+                                 "tokenizer.model",
+                                 "chat_template.jinja",
                                  "chat_template.json"};
   for (const char* name : kFiles) {
     const std::string source = join_path(from, name);
-    if (file_system().exists(source))
-      write_file_atomically(join_path(to, name), read_file(source));
+    if (file_system().exists(source)) write_file_atomically(join_path(to, name), read_file(source));
   }
 }
 

@@ -36,11 +36,13 @@ void open_cuda_library() {
   static void* library = nullptr;
   if (library != nullptr) return;
   const std::string path =
-      (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "libtreepo_cuda.so").string();
+      (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "libtreepo_cuda.so")
+          .string();
   library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr)
-    throw Error(fmt::format("the CUDA half cannot be opened: {}", dlerror()),
-                "build it where nvcc and the full PyTorch wheel are (preset cuda), or use device cpu");
+    throw Error(
+        fmt::format("the CUDA half cannot be opened: {}", dlerror()),
+        "build it where nvcc and the full PyTorch wheel are (preset cuda), or use device cpu");
 }
 
 c10::Device parse_device(const std::string& name) {

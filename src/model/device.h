@@ -8,16 +8,16 @@
 
 namespace treepo {
 
-// "cpu", "cuda", "cuda:1". For a CUDA device opens libtreepo_cuda.so first. Throws Error if the name
-// means nothing or the device is not there.
+// "cpu", "cuda", "cuda:1". For a CUDA device opens libtreepo_cuda.so first. Throws Error if the
+// name means nothing or the device is not there.
 c10::Device parse_device(const std::string& name);
 
 // "float32", "float64", "bfloat16", "float16".
 c10::ScalarType parse_dtype(const std::string& name);
 std::string dtype_name(c10::ScalarType dtype);
 
-// Opens libtreepo_cuda.so, which lies beside the program and brings PyTorch's CUDA libraries with it.
-// Does nothing the second time. Throws Error with the loader's own words.
+// Opens libtreepo_cuda.so, which lies beside the program and brings PyTorch's CUDA libraries with
+// it. Does nothing the second time. Throws Error with the loader's own words.
 void open_cuda_library();
 
 }  // namespace treepo

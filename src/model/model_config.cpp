@@ -43,9 +43,10 @@ void read_sizes(const Json& config, const std::string& where, ModelConfig& model
   model.initializer_range = get_double_or(config, "initializer_range", 0.02, where);
 
   if (model.num_heads % model.num_kv_heads != 0)
-    throw Error(fmt::format("{}: \"num_attention_heads\" ({}) must be a multiple of "
-                            "\"num_key_value_heads\" ({})",
-                            where, model.num_heads, model.num_kv_heads));
+    throw Error(
+        fmt::format("{}: \"num_attention_heads\" ({}) must be a multiple of "
+                    "\"num_key_value_heads\" ({})",
+                    where, model.num_heads, model.num_kv_heads));
   if (has_key(config, "head_dim")) {
     model.head_dim = positive_int(config, "head_dim", where);
   } else if (model.model_type == "qwen3") {
@@ -53,9 +54,10 @@ void read_sizes(const Json& config, const std::string& where, ModelConfig& model
   } else if (model.hidden_size % model.num_heads == 0) {
     model.head_dim = model.hidden_size / model.num_heads;
   } else {
-    throw Error(fmt::format("{}: \"hidden_size\" ({}) is no multiple of \"num_attention_heads\" "
-                            "({}), and \"head_dim\" is missing",
-                            where, model.hidden_size, model.num_heads));
+    throw Error(
+        fmt::format("{}: \"hidden_size\" ({}) is no multiple of \"num_attention_heads\" "
+                    "({}), and \"head_dim\" is missing",
+                    where, model.hidden_size, model.num_heads));
   }
   if (model.head_dim % 2 != 0)
     throw Error(fmt::format("{}: head_dim must be even for rotary embeddings, but is {}", where,
@@ -65,7 +67,8 @@ void read_sizes(const Json& config, const std::string& where, ModelConfig& model
 // transformers 5 keeps everything in "rope_parameters", transformers 4 has "rope_theta" beside
 // "rope_scaling", whose type was called "type" at first.
 void read_rope(const Json& config, const std::string& where, ModelConfig& model) {
-  if (has_key(config, "rope_theta")) model.rope_theta = positive_double(config, "rope_theta", where);
+  if (has_key(config, "rope_theta"))
+    model.rope_theta = positive_double(config, "rope_theta", where);
   const std::string key = has_key(config, "rope_parameters") ? "rope_parameters" : "rope_scaling";
   if (!has_key(config, key)) return;
 
@@ -86,11 +89,11 @@ void read_rope(const Json& config, const std::string& where, ModelConfig& model)
     scaling.factor = positive_double(rope, "factor", inside);
     scaling.low_freq_factor = positive_double(rope, "low_freq_factor", inside);
     scaling.high_freq_factor = positive_double(rope, "high_freq_factor", inside);
-    scaling.original_max_positions =
-        positive_int(rope, "original_max_position_embeddings", inside);
+    scaling.original_max_positions = positive_int(rope, "original_max_position_embeddings", inside);
     if (scaling.high_freq_factor <= scaling.low_freq_factor)
-      throw Error(fmt::format("{}: \"high_freq_factor\" ({}) must be above \"low_freq_factor\" ({})",
-                              inside, scaling.high_freq_factor, scaling.low_freq_factor));
+      throw Error(
+          fmt::format("{}: \"high_freq_factor\" ({}) must be above \"low_freq_factor\" ({})",
+                      inside, scaling.high_freq_factor, scaling.low_freq_factor));
   } else {
     unsupported(inside, fmt::format("the rope type \"{}\"", type));
   }
@@ -168,7 +171,8 @@ ModelConfig parse_model_config(const Json& config, const Json& generation, const
   read_sizes(config, where, model);
   read_rope(config, where, model);
   refuse_unsupported(config, where, model);
-  model.dtype = get_string_or(config, "dtype", get_string_or(config, "torch_dtype", "", where), where);
+  model.dtype =
+      get_string_or(config, "dtype", get_string_or(config, "torch_dtype", "", where), where);
   model.eos_token_ids = eos_ids(generation, generation_where, model.vocab_size);
   if (model.eos_token_ids.empty()) model.eos_token_ids = eos_ids(config, where, model.vocab_size);
   model.config_json = config;
@@ -180,8 +184,9 @@ ModelConfig read_model_config(const std::string& directory) {
   const std::string path = join_path(directory, "config.json");
   const std::string generation_path = join_path(directory, "generation_config.json");
   if (!file_system().exists(path))
-    throw Error(fmt::format("{} is missing", path),
-                "a model is a Hugging Face directory: config.json, model.safetensors, tokenizer.json");
+    throw Error(
+        fmt::format("{} is missing", path),
+        "a model is a Hugging Face directory: config.json, model.safetensors, tokenizer.json");
   const Json generation =
       file_system().exists(generation_path) ? read_json_file(generation_path) : Json();
   return parse_model_config(read_json_file(path), generation, path, generation_path);

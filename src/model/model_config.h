@@ -14,8 +14,9 @@ struct RopeScaling {
   enum class Kind { none, linear, llama3 };
   Kind kind = Kind::none;
   double factor = 1;
-  // llama3 only: wavelengths above original_max_positions / low_freq_factor are divided by `factor`,
-  // those below original_max_positions / high_freq_factor are kept, those between are blended.
+  // llama3 only: wavelengths above original_max_positions / low_freq_factor are divided by
+  // `factor`, those below original_max_positions / high_freq_factor are kept, those between are
+  // blended.
   double low_freq_factor = 1, high_freq_factor = 4;
   int64_t original_max_positions = 0;
 };
@@ -30,12 +31,12 @@ struct ModelConfig {
   RopeScaling rope_scaling;
   bool tie_embeddings = false;
   bool qkv_bias = false, output_bias = false, mlp_bias = false;
-  bool qk_norm = false;                 // RMSNorm of each query and key head (Qwen3)
-  std::vector<int32_t> eos_token_ids;   // generation_config.json's, else config.json's
-  std::string dtype;                    // of the stored weights, "" if config.json names none
+  bool qk_norm = false;                // RMSNorm of each query and key head (Qwen3)
+  std::vector<int32_t> eos_token_ids;  // generation_config.json's, else config.json's
+  std::string dtype;                   // of the stored weights, "" if config.json names none
 
-  Json config_json;                     // config.json as read: what save() writes back
-  Json generation_json;                 // generation_config.json, null if there is none
+  Json config_json;      // config.json as read: what save() writes back
+  Json generation_json;  // generation_config.json, null if there is none
 
   int64_t query_size() const { return num_heads * head_dim; }
   int64_t key_value_size() const { return num_kv_heads * head_dim; }

@@ -97,8 +97,9 @@ struct Rotate : torch::autograd::Function<Rotate> {
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const at::Tensor table = ctx->get_saved_variables()[0];
-    return {run_rotate(grads[0].contiguous(), table, ctx->saved_data["rotated_heads"].toInt(), true),
-            at::Tensor(), at::Tensor()};
+    return {
+        run_rotate(grads[0].contiguous(), table, ctx->saved_data["rotated_heads"].toInt(), true),
+        at::Tensor(), at::Tensor()};
   }
 };
 
@@ -152,9 +153,8 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& table, int64_t rotated_
   const at::Tensor v = x.narrow(1, 0, rotated_heads).to(table.scalar_type());
   const at::Tensor a = v.narrow(2, 0, half), b = v.narrow(2, half, half);
   const at::Tensor turned = at::cat({a * cosines - b * sines, b * cosines + a * sines}, 2);
-  return at::cat({turned.to(x.scalar_type()),
-                  x.narrow(1, rotated_heads, x.size(1) - rotated_heads)},
-                 1);
+  return at::cat(
+      {turned.to(x.scalar_type()), x.narrow(1, rotated_heads, x.size(1) - rotated_heads)}, 1);
 }
 
 at::Tensor swiglu(const at::Tensor& gate_up) {

@@ -7,13 +7,15 @@
 namespace treepo {
 
 // The decoder's own operations, differentiable. On the CPU in float32 and float64 they are single
-// passes of our own; elsewhere plain tensor operations, in float32 where the input is of half width.
+// passes of our own; elsewhere plain tensor operations, in float32 where the input is of half
+// width.
 
 // x / sqrt(mean(x²) + eps) * weight over the last dimension; x: [..., n], weight: [n].
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps);
 
 // Rotary embedding of the first `rotated_heads` heads of x: [N, heads, head_dim]; dimension i turns
-// with i + head_dim / 2. table: [N, head_dim], cosines then sines of each row's head_dim / 2 angles.
+// with i + head_dim / 2. table: [N, head_dim], cosines then sines of each row's head_dim / 2
+// angles.
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& table, int64_t rotated_heads);
 
 // silu(gate) * up of gate_up: [N, 2 * n], gate first. Returns [N, n].

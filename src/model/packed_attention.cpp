@@ -40,10 +40,10 @@ template <typename T>
 at::Tensor backward_cpu(const at::Tensor& qkv, const Forward& forward, const at::Tensor& grad_out,
                         const AttentionShape& shape, const PackedAttentionPlan& plan) {
   at::Tensor grad_qkv = at::empty_like(qkv);
-  packed_attention_backward_cpu<T>(
-      plan, shape, static_cast<T>(scale_of(shape)), qkv.const_data_ptr<T>(),
-      forward.out.const_data_ptr<T>(), forward.lse.const_data_ptr<T>(),
-      grad_out.const_data_ptr<T>(), grad_qkv.mutable_data_ptr<T>());
+  packed_attention_backward_cpu<T>(plan, shape, static_cast<T>(scale_of(shape)),
+                                   qkv.const_data_ptr<T>(), forward.out.const_data_ptr<T>(),
+                                   forward.lse.const_data_ptr<T>(), grad_out.const_data_ptr<T>(),
+                                   grad_qkv.mutable_data_ptr<T>());
   return grad_qkv;
 }
 
@@ -74,8 +74,8 @@ class Blocks {
     return result;
   }
 
-  // The ids of one block are unique, so that index_copy_ of a sum is the same on every run, unlike an
-  // accumulating scatter.
+  // The ids of one block are unique, so that index_copy_ of a sum is the same on every run, unlike
+  // an accumulating scatter.
   at::Tensor backward(const Forward& forward, const at::Tensor& grad_out) const {
     at::Tensor grad_queries = at::empty_like(queries_), grad_keys = at::zeros_like(keys_),
                grad_values = at::zeros_like(values_);
@@ -176,8 +176,8 @@ struct Held : torch::CustomClassHolder {
 };
 
 struct PackedAttentionFunction : torch::autograd::Function<PackedAttentionFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const AttentionShape& shape,
-                            const PlanPointer& plan) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv,
+                            const AttentionShape& shape, const PlanPointer& plan) {
     const Forward result = run_forward(qkv, shape, *plan);
     ctx->save_for_backward({qkv, result.out, result.lse});
     ctx->saved_data["held"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(shape, plan));
@@ -186,8 +186,7 @@ struct PackedAttentionFunction : torch::autograd::Function<PackedAttentionFuncti
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const auto held =
-        c10::static_intrusive_pointer_cast<Held>(ctx->saved_data["held"].toCapsule());
+    const auto held = c10::static_intrusive_pointer_cast<Held>(ctx->saved_data["held"].toCapsule());
     return {run_backward(saved[0], {saved[1], saved[2]}, grads[0].contiguous(), held->shape,
                          *held->plan),
             at::Tensor(), at::Tensor()};

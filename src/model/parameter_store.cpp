@@ -45,7 +45,8 @@ void ParameterStore::zero_gradients() {
   gradients_.zero_();
 }
 
-std::vector<std::pair<std::string, at::Tensor>> ParameterStore::named(const at::Tensor& flat) const {
+std::vector<std::pair<std::string, at::Tensor>> ParameterStore::named(
+    const at::Tensor& flat) const {
   std::vector<std::pair<std::string, at::Tensor>> named;
   for (const Layout& layout : layouts_) {
     const at::Tensor whole = view(flat, layout);

@@ -16,7 +16,8 @@ namespace treepo {
 // serves them all: q, k and v, or gate and up. Under its Hugging Face name each is a slice:
 //   add("qkv", {8, 4}, {{"q_proj.weight", 4}, {"k_proj.weight", 2}, {"v_proj.weight", 2}})
 //
-// Each parameter starts at a multiple of 64 bytes; what lies between is 0 in both tensors and stays so.
+// Each parameter starts at a multiple of 64 bytes; what lies between is 0 in both tensors and stays
+// so.
 class ParameterStore {
  public:
   struct Part {
@@ -33,7 +34,7 @@ class ParameterStore {
   // The leaf tensor that autograd sees; its gradient accumulates in gradients().
   const at::Tensor& tensor(int64_t index) const { return tensors_[static_cast<size_t>(index)]; }
 
-  at::Tensor& values() { return values_; }              // [padded count]
+  at::Tensor& values() { return values_; }  // [padded count]
   const at::Tensor& values() const { return values_; }
   const at::Tensor& gradients() const { return gradients_; }  // undefined before enable_gradients()
 

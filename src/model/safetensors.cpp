@@ -46,7 +46,8 @@ const Dtype& find_dtype(c10::ScalarType type) {
 bool count_bytes(const std::vector<int64_t>& shape, uint64_t element_bytes, uint64_t& bytes) {
   bytes = element_bytes;
   for (const int64_t size : shape)
-    if (size < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes)) return false;
+    if (size < 0 || __builtin_mul_overflow(bytes, static_cast<uint64_t>(size), &bytes))
+      return false;
   return true;
 }
 
@@ -60,21 +61,26 @@ SafetensorsFile::SafetensorsFile(std::string path)
 void SafetensorsFile::read_header() {
   const uint64_t size = file_->size();
   if (size < 8)
-    throw Error(fmt::format("{}: no safetensors file: only {} bytes, the header's length alone takes "
-                            "8", path_, size), kDamaged);
+    throw Error(
+        fmt::format("{}: no safetensors file: only {} bytes, the header's length alone takes "
+                    "8",
+                    path_, size),
+        kDamaged);
   std::array<unsigned char, 8> length_bytes;
   file_->read_at(0, {reinterpret_cast<char*>(length_bytes.data()), length_bytes.size()});
   uint64_t length = 0;
   for (size_t i = 8; i-- > 0;) length = (length << 8) | length_bytes[i];
   if (length > kMaxHeaderBytes || length > size - 8)
     throw Error(fmt::format("{}: byte 0 says that the header has {} bytes, but the file has {}",
-                            path_, length, size), kDamaged);
+                            path_, length, size),
+                kDamaged);
 
   std::string text(length, '\0');
   file_->read_at(8, text);
   const std::string where = fmt::format("{} (header, from byte 8)", path_);
   const Json header = parse_json(text, where);
-  if (!header.is_object()) throw Error(fmt::format("{}: a JSON object is expected", where), kDamaged);
+  if (!header.is_object())
+    throw Error(fmt::format("{}: a JSON object is expected", where), kDamaged);
   for (const auto& [name, value] : header.items())
     if (name != "__metadata__") add_entry(name, value, 8 + length);
   check_coverage(8 + length);
@@ -92,11 +98,13 @@ void SafetensorsFile::add_entry(const std::string& name, const Json& value, uint
                 "F64, F32, F16, BF16, I64, I32, U8 and BOOL are");
   uint64_t bytes = 0;
   if (!count_bytes(entry.shape, c10::elementSize(dtype->type), bytes))
-    throw Error(fmt::format("{}: the shape [{}] is impossible", where, fmt::join(entry.shape, ", ")),
-                kDamaged);
+    throw Error(
+        fmt::format("{}: the shape [{}] is impossible", where, fmt::join(entry.shape, ", ")),
+        kDamaged);
   if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] < offsets[0])
-    throw Error(fmt::format("{}: \"data_offsets\" [{}] is no range", where, fmt::join(offsets, ", ")),
-                kDamaged);
+    throw Error(
+        fmt::format("{}: \"data_offsets\" [{}] is no range", where, fmt::join(offsets, ", ")),
+        kDamaged);
   const auto first = static_cast<uint64_t>(offsets[0]), last = static_cast<uint64_t>(offsets[1]);
   if (last - first != bytes)
     throw Error(fmt::format("{}: {} [{}] takes {} bytes, but \"data_offsets\" spans {}", where,
@@ -121,9 +129,11 @@ void SafetensorsFile::check_coverage(uint64_t data_begin) const {
   uint64_t position = data_begin;
   for (const Named* entry : by_offset) {
     if (entry->second.begin != position)
-      throw Error(fmt::format("{}: tensor \"{}\" starts at byte {}, but the one before it ends at byte "
-                              "{}", path_, entry->first, entry->second.begin, position),
-                  kDamaged);
+      throw Error(
+          fmt::format("{}: tensor \"{}\" starts at byte {}, but the one before it ends at byte "
+                      "{}",
+                      path_, entry->first, entry->second.begin, position),
+          kDamaged);
     position = entry->second.end;
   }
   if (position != file_->size())
@@ -134,7 +144,8 @@ void SafetensorsFile::check_coverage(uint64_t data_begin) const {
 
 at::Tensor SafetensorsFile::read(const std::string& name) const {
   const auto found = entries_.find(name);
-  if (found == entries_.end()) throw Error(fmt::format("{}: tensor \"{}\" is missing", path_, name));
+  if (found == entries_.end())
+    throw Error(fmt::format("{}: tensor \"{}\" is missing", path_, name));
   const SafetensorsEntry& entry = found->second;
   at::Tensor tensor = at::empty(entry.shape, at::dtype(find_dtype(entry.dtype)->type));
   if (entry.end > entry.begin)
@@ -153,9 +164,10 @@ CheckpointReader::CheckpointReader(const std::string& directory) {
     return;
   }
   if (!file_system().exists(index))
-    throw Error(fmt::format("{}: neither model.safetensors nor model.safetensors.index.json is there",
-                            directory),
-                "only weights in safetensors files can be read");
+    throw Error(
+        fmt::format("{}: neither model.safetensors nor model.safetensors.index.json is there",
+                    directory),
+        "only weights in safetensors files can be read");
   where_ = index;
   const Json json = read_json_file(index);
   std::map<std::string, size_t> shard_ids;
@@ -166,8 +178,9 @@ CheckpointReader::CheckpointReader(const std::string& directory) {
     const auto [id, is_new] = shard_ids.emplace(path, shards_.size());
     if (is_new) shards_.push_back(std::make_unique<SafetensorsFile>(path));
     if (!shards_[id->second]->contains(name))
-      throw Error(fmt::format("{}: tensor \"{}\" is missing, which {} expects there", path, name, index),
-                  kDamaged);
+      throw Error(
+          fmt::format("{}: tensor \"{}\" is missing, which {} expects there", path, name, index),
+          kDamaged);
     shard_of_[name] = id->second;
   }
 }
@@ -252,8 +265,7 @@ void write_checkpoint(const std::string& directory, std::vector<NamedTensor> ten
   }
   Json index = {{"metadata", {{"total_size", total}}}, {"weight_map", Json::object()}};
   for (size_t i = 0; i < shards.size(); ++i) {
-    const std::string name =
-        fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
+    const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
     for (const auto& [tensor, value] : shards[i]) index["weight_map"][tensor] = name;
     write_safetensors(join_path(directory, name), std::move(shards[i]), metadata);
   }

@@ -14,8 +14,8 @@
 
 namespace treepo {
 
-// https://huggingface.co/docs/safetensors: 8 bytes with the header's length, a JSON header, then the
-// tensors' bytes without gaps.
+// https://huggingface.co/docs/safetensors: 8 bytes with the header's length, a JSON header, then
+// the tensors' bytes without gaps.
 
 struct SafetensorsEntry {
   std::string dtype;  // F64 F32 F16 BF16 I64 I32 U8 BOOL
@@ -23,8 +23,9 @@ struct SafetensorsEntry {
   uint64_t begin = 0, end = 0;  // bytes of the file
 };
 
-// One file. The header is held against the file's size when it is opened: each tensor's bytes exist,
-// fit dtype and shape, and overlap with no other's. Throws Error naming file, tensor and byte.
+// One file. The header is held against the file's size when it is opened: each tensor's bytes
+// exist, fit dtype and shape, and overlap with no other's. Throws Error naming file, tensor and
+// byte.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(std::string path);
@@ -53,7 +54,7 @@ class CheckpointReader {
   explicit CheckpointReader(const std::string& directory);
 
   bool contains(const std::string& name) const { return shard_of_.contains(name); }
-  std::vector<std::string> names() const;               // sorted
+  std::vector<std::string> names() const;  // sorted
   std::vector<int64_t> shape(const std::string& name) const;
   const std::string& file_of(const std::string& name) const;
   at::Tensor read(const std::string& name) const;

@@ -1,7 +1,7 @@
 #pragma once
 
-// Precompiled header of every folder that sees torch. Only what all of them need; torch/torch.h would
-// triple the time to compile.
+// Precompiled header of every folder that sees torch. Only what all of them need; torch/torch.h
+// would triple the time to compile.
 #include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
 #include <c10/core/InferenceMode.h>

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/cached_attention.h"  // PagedCache
 #include "model/decoder.h"
 #include "model/step_model.h"
 
@@ -32,13 +33,11 @@ class TreeStepModel : public StepModel {
  private:
   at::Tensor to_device(const std::vector<int32_t>& values) const;  // int64
   void check_batch(const StepBatch& batch) const;
-  void draw(const StepBatch& batch, const at::Tensor& logits, std::vector<DrawnToken>& drawn) const;
 
   const Decoder& decoder_;
   bool use_kernels_;
   int32_t num_pages_ = 0, page_tokens_ = 0;
-  at::Tensor keys_, values_;  // [layers, pages, num_kv_heads, page_tokens, head_dim]
-  std::vector<int32_t> drawing_rows_;
+  PagedCache cache_;
 };
 
 }  // namespace treepo

@@ -1,0 +1,97 @@
+#include "model/tree_step_model.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+
+#include "base/error.h"
+#include "model/draw_tokens.h"
+
+namespace treepo {
+
+TreeStepModel::TreeStepModel(const Decoder& decoder, Kernels kernels)
+    : decoder_(decoder), use_kernels_(kernels == Kernels::best && decoder.device().is_cpu()) {}
+
+int32_t TreeStepModel::vocab_size() const {
+  return static_cast<int32_t>(decoder_.config().vocab_size);
+}
+
+int32_t TreeStepModel::max_positions() const {
+  return static_cast<int32_t>(decoder_.config().max_positions);
+}
+
+int64_t TreeStepModel::bytes_per_page(int32_t page_tokens) const {
+  const ModelConfig& config = decoder_.config();
+  const auto number = static_cast<int64_t>(c10::elementSize(decoder_.attention_dtype()));
+  return 2 * config.num_layers * config.key_value_size() * page_tokens * number;
+}
+
+void TreeStepModel::allocate_pages(int32_t num_pages, int32_t page_tokens) {
+  if (page_tokens == page_tokens_ && num_pages <= num_pages_) return;
+  const ModelConfig& config = decoder_.config();
+  const c10::InferenceMode no_gradients;
+  cache_ = {};  // before the new ones, so that both never exist at once
+  num_pages_ = num_pages;
+  page_tokens_ = page_tokens;
+  const auto options = at::device(decoder_.device()).dtype(decoder_.attention_dtype());
+  try {
+    const std::vector<int64_t> shape = {config.num_layers, num_pages, config.num_kv_heads,
+                                        page_tokens, config.head_dim};
+    cache_.keys = at::zeros(shape, options);
+    cache_.values = at::zeros(shape, options);
+  } catch (const std::exception&) {  // c10::Error or std::bad_alloc, by device
+    const int64_t bytes = num_pages * bytes_per_page(page_tokens);
+    throw Error(
+        fmt::format("no memory for keys and values: {} pages take {} MiB", num_pages, bytes >> 20),
+        "lower engine.cache_mib");
+  }
+}
+
+void TreeStepModel::check_batch(const StepBatch& batch) const {
+  const auto rows = static_cast<size_t>(batch.num_rows());
+  TREEPO_CHECK(batch.positions.size() == rows && batch.slots.size() == rows,
+               "{} tokens, {} positions, {} slots", rows, batch.positions.size(),
+               batch.slots.size());
+  TREEPO_CHECK(batch.attention.page_tokens == page_tokens_, "pages of {} tokens, allocated with {}",
+               batch.attention.page_tokens, page_tokens_);
+  for (size_t row = 0; row < rows; ++row)
+    TREEPO_CHECK(batch.tokens[row] >= 0 && batch.tokens[row] < vocab_size() &&
+                     batch.positions[row] >= 0 && batch.positions[row] < max_positions() &&
+                     batch.slots[row] < num_pages_ * page_tokens_,
+                 "row {}: token {}, position {}, slot {}", row, batch.tokens[row],
+                 batch.positions[row], batch.slots[row]);
+}
+
+at::Tensor TreeStepModel::to_device(const std::vector<int32_t>& values) const {
+  at::Tensor host = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), host.mutable_data_ptr<int64_t>());
+  return host.to(decoder_.device());
+}
+
+void TreeStepModel::step(const StepBatch& batch, std::vector<DrawnToken>& drawn) {
+  drawn.clear();
+  if (batch.num_rows() == 0) return;
+  check_batch(batch);
+  const c10::InferenceMode no_gradients;
+
+  // Several draws may share a row: its logits are computed once.
+  std::vector<int32_t> drawing_rows;
+  std::vector<TokenDraw> draws;
+  for (const StepBatch::Draw& draw : batch.draws) {
+    TREEPO_CHECK(drawing_rows.empty() || draw.row >= drawing_rows.back(), "draws out of order");
+    if (drawing_rows.empty() || draw.row != drawing_rows.back()) drawing_rows.push_back(draw.row);
+    draws.push_back({static_cast<int32_t>(drawing_rows.size()) - 1, draw.uniform});
+  }
+
+  const auto attention = use_kernels_ ? cached_attention_kernels(batch, cache_)
+                                      : cached_attention_tensors(batch, cache_);
+  const at::Tensor hidden = decoder_.hidden(to_device(batch.tokens), to_device(batch.positions),
+                                            *attention, to_device(drawing_rows));
+  if (draws.empty()) return;
+  const at::Tensor logits = hidden.mm(decoder_.head_weight().t()).to(decoder_.attention_dtype());
+  if (use_kernels_)
+    draw_tokens_cpu(logits, batch.sampling, draws, drawn);
+  else
+    draw_tokens_on_device(logits, batch.sampling, draws, drawn);
+}
+
+}  // namespace treepo

@@ -1,0 +1,224 @@
+// Holds the cached tree attention against a loop over every (query, key) in double.
+
+#include "kernels/tree_attention.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/random.h"
+
+namespace treepo {
+namespace {
+
+struct Case {
+  TreeAttentionWork work;
+  AttentionShape shape;
+  int32_t num_queries = 0, num_pages = 0;
+  int64_t query_stride = 0;
+  std::vector<double> queries, keys, values;
+};
+
+// Runs of random length over shuffled pages, each read by a random set of queries; run 0 by all.
+class RandomCase {
+ public:
+  explicit RandomCase(uint32_t seed) : stream_(seed, Purpose::generate) {}
+
+  Case make(int64_t longest_run) {
+    Case made;
+    made.shape.num_kv_heads = integer(1, 3);
+    made.shape.num_heads = made.shape.num_kv_heads * integer(1, 4);
+    made.shape.head_dim = 2 * integer(1, 40);
+    made.num_queries = integer(1, 70);
+    made.work.page_tokens = integer(1, 20);
+    const int32_t num_runs = integer(1, 12);
+    for (int32_t run = 0; run < num_runs; ++run) add_run(made, run, integer(1, longest_run));
+    shuffle_pages(made);
+    fill(made);
+    return made;
+  }
+
+ private:
+  int32_t integer(int64_t low, int64_t high) {
+    return static_cast<int32_t>(stream_.integer(low, high, 0, count_++));
+  }
+
+  void add_run(Case& made, int32_t run, int32_t tokens) {
+    TreeAttentionWork& work = made.work;
+    for (int32_t left = tokens; left > 0;) {  // pages need not be full inside a run
+      const int32_t here = integer(1, std::min(left, work.page_tokens));
+      work.piece_page.push_back(made.num_pages++);
+      work.piece_tokens.push_back(here);
+      left -= here;
+    }
+    work.run_piece_begin.push_back(static_cast<int32_t>(work.piece_page.size()));
+    work.run_tokens.push_back(tokens);
+    for (int32_t query = 0; query < made.num_queries; ++query)
+      if (run == 0 || integer(0, 2) == 0) {
+        work.pair_query.push_back(query);
+        work.pair_visible.push_back(integer(1, tokens));
+      }
+    if (work.run_pair_begin.back() == static_cast<int32_t>(work.pair_query.size())) {
+      work.pair_query.push_back(0);
+      work.pair_visible.push_back(tokens);
+    }
+    work.run_pair_begin.push_back(static_cast<int32_t>(work.pair_query.size()));
+  }
+
+  void shuffle_pages(Case& made) {
+    auto& pages = made.work.piece_page;
+    for (size_t i = pages.size(); i > 1; --i)
+      std::swap(pages[i - 1], pages[static_cast<size_t>(integer(0, static_cast<int64_t>(i) - 1))]);
+  }
+
+  void fill(Case& made) {
+    const int64_t dim = made.shape.head_dim;
+    made.query_stride = made.shape.num_heads * dim + integer(0, 50);
+    made.queries = normals(made.num_queries * made.query_stride, 1);
+    const int64_t cache =
+        int64_t{made.num_pages} * made.shape.num_kv_heads * made.work.page_tokens * dim;
+    made.keys = normals(cache, 2);
+    made.values = normals(cache, 3);
+  }
+
+  std::vector<double> normals(int64_t count, uint32_t lane) {
+    std::vector<double> out(static_cast<size_t>(count));
+    for (size_t i = 0; i < out.size(); ++i)
+      out[i] = stream_.normal(7, static_cast<uint32_t>(i), lane);
+    return out;
+  }
+
+  RandomStream stream_;
+  uint32_t count_ = 0;
+};
+
+std::vector<double> naive(const Case& c, double scale) {
+  const int64_t dim = c.shape.head_dim, group = c.shape.num_heads / c.shape.num_kv_heads;
+  std::vector<double> out(static_cast<size_t>(c.num_queries * c.shape.num_heads * dim));
+  for (int32_t query = 0; query < c.num_queries; ++query) {
+    for (int64_t head = 0; head < c.shape.num_heads; ++head) {
+      const double* q = c.queries.data() + query * c.query_stride + head * dim;
+      std::vector<double> scores;
+      std::vector<const double*> values;
+      for (size_t run = 0; run < c.work.run_tokens.size(); ++run) {
+        int32_t visible = 0;
+        for (int32_t p = c.work.run_pair_begin[run]; p < c.work.run_pair_begin[run + 1]; ++p)
+          if (c.work.pair_query[static_cast<size_t>(p)] == query)
+            visible = c.work.pair_visible[static_cast<size_t>(p)];
+        for (int32_t piece = c.work.run_piece_begin[run]; piece < c.work.run_piece_begin[run + 1];
+             ++piece)
+          for (int32_t t = 0; t < c.work.piece_tokens[static_cast<size_t>(piece)]; ++t) {
+            if (visible-- <= 0) continue;
+            const int64_t page = c.work.piece_page[static_cast<size_t>(piece)];
+            const int64_t at =
+                ((page * c.shape.num_kv_heads + head / group) * c.work.page_tokens + t) * dim;
+            scores.push_back(scale * std::inner_product(q, q + dim, c.keys.data() + at, 0.0));
+            values.push_back(c.values.data() + at);
+          }
+      }
+      const double most = *std::max_element(scores.begin(), scores.end());
+      double total = 0;
+      for (double& s : scores) total += s = std::exp(s - most);
+      double* to = out.data() + (query * c.shape.num_heads + head) * dim;
+      for (size_t k = 0; k < scores.size(); ++k)
+        for (int64_t i = 0; i < dim; ++i) to[i] += scores[k] / total * values[k][i];
+    }
+  }
+  return out;
+}
+
+template <typename T>
+std::vector<T> run(const Case& c, double scale) {
+  const std::vector<T> queries(c.queries.begin(), c.queries.end());
+  const std::vector<T> keys(c.keys.begin(), c.keys.end());
+  const std::vector<T> values(c.values.begin(), c.values.end());
+  std::vector<T> out(static_cast<size_t>(c.num_queries * c.shape.num_heads * c.shape.head_dim),
+                     T{99});
+  tree_attention_cpu<T>(c.work, c.shape, static_cast<T>(scale), queries.data(), c.query_stride,
+                        c.num_queries, keys.data(), values.data(), out.data());
+  return out;
+}
+
+template <typename T>
+double largest_difference(const std::vector<T>& a, const std::vector<double>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double most = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    most = std::max(most, std::abs(static_cast<double>(a[i]) - b[i]));
+  return most;
+}
+
+TEST(TreeAttention, EqualsNaiveLoopOnRandomWork) {
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    const Case c = RandomCase(seed).make(seed % 10 == 0 ? 1300 : 90);
+    c.work.check_invariants(c.num_queries);
+    const double scale = 1 / std::sqrt(static_cast<double>(c.shape.head_dim));
+    const std::vector<double> expected = naive(c, scale);
+    EXPECT_LT(largest_difference(run<double>(c, scale), expected), 1e-13) << "seed " << seed;
+    EXPECT_LT(largest_difference(run<float>(c, scale), expected), 3e-6) << "seed " << seed;
+  }
+}
+
+TEST(TreeAttention, SurvivesLargeScores) {
+  Case c = RandomCase(3).make(300);
+  for (double& q : c.queries) q *= 300;
+  const std::vector<double> expected = naive(c, 1);
+  EXPECT_LT(largest_difference(run<double>(c, 1), expected), 1e-10);
+}
+
+TEST(TreeAttention, SameBitsForAnyNumberOfThreads) {
+  const Case c = RandomCase(10).make(1300);
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(1);
+  const std::vector<float> one = run<float>(c, 0.3);
+  for (const int threads : {2, 3, 7}) {
+    omp_set_num_threads(threads);
+    EXPECT_EQ(run<float>(c, 0.3), one) << threads << " threads";
+  }
+  omp_set_num_threads(before);
+}
+
+// A query's result is made of its own runs only, in a fixed order.
+TEST(TreeAttention, SameBitsWhateverElseIsInTheBatch) {
+  Case whole = RandomCase(20).make(700);
+  const std::vector<float> expected = run<float>(whole, 0.3);
+  for (int32_t kept = 0; kept < whole.num_queries; kept += 5) {
+    Case alone = whole;
+    alone.work.pair_query.clear();
+    alone.work.pair_visible.clear();
+    alone.work.run_pair_begin.assign(1, 0);
+    alone.work.run_piece_begin.assign(1, 0);
+    alone.work.run_tokens.clear();
+    alone.work.piece_page.clear();
+    alone.work.piece_tokens.clear();
+    for (size_t r = 0; r < whole.work.run_tokens.size(); ++r)
+      for (int32_t p = whole.work.run_pair_begin[r]; p < whole.work.run_pair_begin[r + 1]; ++p) {
+        if (whole.work.pair_query[static_cast<size_t>(p)] != kept) continue;
+        const auto first = whole.work.run_piece_begin[r], last = whole.work.run_piece_begin[r + 1];
+        alone.work.piece_page.insert(alone.work.piece_page.end(),
+                                     whole.work.piece_page.begin() + first,
+                                     whole.work.piece_page.begin() + last);
+        alone.work.piece_tokens.insert(alone.work.piece_tokens.end(),
+                                       whole.work.piece_tokens.begin() + first,
+                                       whole.work.piece_tokens.begin() + last);
+        alone.work.run_piece_begin.push_back(static_cast<int32_t>(alone.work.piece_page.size()));
+        alone.work.run_tokens.push_back(whole.work.run_tokens[r]);
+        alone.work.pair_query.push_back(0);
+        alone.work.pair_visible.push_back(whole.work.pair_visible[static_cast<size_t>(p)]);
+        alone.work.run_pair_begin.push_back(static_cast<int32_t>(alone.work.pair_query.size()));
+      }
+    alone.num_queries = 1;
+    alone.queries.assign(whole.queries.begin() + kept * whole.query_stride,
+                         whole.queries.begin() + (kept + 1) * whole.query_stride);
+    const std::vector<float> result = run<float>(alone, 0.3);
+    const auto size = static_cast<std::ptrdiff_t>(result.size());
+    EXPECT_TRUE(std::equal(result.begin(), result.end(), expected.begin() + kept * size))
+        << "query " << kept;
+  }
+}
+
+}  // namespace
+}  // namespace treepo
