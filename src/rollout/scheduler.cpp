@@ -127,11 +127,8 @@ bool Scheduler::feed(size_t index, int32_t& allowance, StepBatch& batch) {
         attention_.add_query(missing.entry, i + 1);
       }
       const bool complete = i == missing.tokens && missing.node == front.node;
-      // All but the last token were stored before, unless it is the prompt's.
-      if (!complete || front.node == 0)
-        prefilled_tokens_ += placed;
-      else
-        prefilled_tokens_ += placed - 1;
+      // All but the last token were stored once before, unless they are the prompt's.
+      prefilled_tokens_ += placed - (complete && front.node != 0 ? 1 : 0);
       if (i < missing.tokens && (allowance == 0 || !make_room(index))) return false;
     }
   }
