@@ -124,7 +124,8 @@ std::vector<Section> AddedTokens::split(std::string_view text, bool normalized) 
     if (token.lstrip) begin = std::max(skip_white_space_back(text, begin), done);
     const size_t end = token.rstrip ? skip_white_space(text, match->end) : match->end;
     if (done < begin) sections.push_back({done, begin, Section::kOrdinary});
-    sections.push_back({begin, end, token.id});
+    // Nothing may be left of a token of white space that the one before it has taken.
+    if (begin < end) sections.push_back({begin, end, token.id});
     done = end;
   }
   if (done < text.size()) sections.push_back({done, text.size(), Section::kOrdinary});

@@ -43,7 +43,7 @@ Tokenizer small_tokenizer() {
 TEST(TokenizeCommand, LinesToIdsAndBack) {
   const Tokenizer tokenizer = small_tokenizer();
   EXPECT_EQ(
-      tokenized(tokenizer, "{\"text\": \"aé\u2028a\"}\r\n\n{\"text\": \"\"}\n{\"text\":\"\\n\"}"),
+      tokenized(tokenizer, "{\"text\": \"aé\u2028a\"}\r\n\r\n{\"text\": \"\"}\n{\"text\":\"\\n\"}"),
       "{\"ids\":[0,1,2,0]}\n{\"ids\":[]}\n{\"ids\":[4]}\n");
   EXPECT_EQ(tokenized(tokenizer, "{\"text\": \"a\"}", true), "{\"ids\":[6,0]}\n");
   EXPECT_EQ(detokenized(tokenizer, "{\"ids\": [6, 0, 1, 2, 5, 4]}\n{\"ids\":[]}"),

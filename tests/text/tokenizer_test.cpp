@@ -90,6 +90,10 @@ TEST(PreTokenizer, Metaspace) {
   EXPECT_THAT(tokens(metaspace("always", false), " a a"), ElementsAre("▁a▁a"));
   EXPECT_THAT(tokens(metaspace("never", false), "a a"), ElementsAre("a▁a"));
   EXPECT_THAT(tokens(metaspace("first", true), "<x>a"), ElementsAre("<x>", "a"));
+  const Json after_split = {{"type", "Sequence"},
+                            {"pretokenizers", {split("Removed"), metaspace("first", true)}}};
+  EXPECT_THAT(tokens(after_split, "a-a"), ElementsAre("▁a", "a"));
+  EXPECT_THAT(tokens(after_split, "-a"), ElementsAre("a"));
 }
 
 // Without a regex everything is one piece, with it GPT-2's split applies; a space in front if
@@ -144,6 +148,18 @@ TEST(AddedTokens, StripRules) {
   EXPECT_EQ(with_added_token("ab", "single_word").encode("ab_ab\u0301", false), (Ids{0, 2, 0, 2}));
 }
 
+// A token of white space is found although the one before it takes white space, too; but not if it
+// begins where that one ends.
+TEST(AddedTokens, WhiteSpaceThatTwoTokensClaim) {
+  Json file = plain_tokenizer({"a"});
+  file["added_tokens"] = Json::array({added_token(1, "<t>"), added_token(2, "\n")});
+  file["added_tokens"][0]["rstrip"] = true;
+  EXPECT_EQ(load_text(file.dump()).encode("<t> \n a", false), (Ids{1, 2, 0}));
+  file["added_tokens"][1]["lstrip"] = true;
+  EXPECT_EQ(load_text(file.dump()).encode("<t> \na", false), (Ids{1, 0}));
+  EXPECT_EQ(load_text(file.dump()).encode("a \na", false), (Ids{0, 2, 0}));
+}
+
 TEST(AddedTokens, TheLongestOfThoseThatStartFirst) {
   Json file = plain_tokenizer({"a", "b"});
   file["added_tokens"] =
@@ -181,6 +197,12 @@ TEST(Decoder, ByteFallbackStripAndReplace) {
   EXPECT_EQ(tokenizer.decode(Ids{1, 0, 1, 1}, false), " a ");
   EXPECT_EQ(tokenizer.decode(Ids{2, 3, 5}, false), "\uFFFD\uFFFDb");
   EXPECT_EQ(tokenizer.decode(Ids{2, 3, 4, 2}, false), "\uFFFD\uFFFD\uFFFD\uFFFD");
+}
+
+TEST(Decoder, StripTakesFromEveryToken) {
+  Json file = plain_tokenizer({"__a_", "_", "b"});
+  file["decoder"] = {{"type", "Strip"}, {"content", "_"}, {"start", 1}, {"stop", 2}};
+  EXPECT_EQ(load_text(file.dump()).decode(Ids{0, 1, 2, 0}, false), "_ab_a");
 }
 
 TEST(Decoder, Metaspace) {
@@ -255,6 +277,10 @@ TEST(Tokenizer, LoadsTheModelsOfTheAssets) {
   const std::string text = "Once upon a time, there was a  little dog.";
   EXPECT_EQ(stories.encode(text, true)[0], 1);
   EXPECT_EQ(stories.decode(stories.encode(text, false), true), text);
+  // Its special tokens are "normalized": the normalizer puts "▁" in front, and then the
+  // `tokenizers` library neither finds them after a letter nor leaves them out.
+  EXPECT_EQ(stories.decode(Ids{1, 2}, true), "<|start_story|> <|end_story|>");
+  EXPECT_TRUE(stories.is_special(2));
 }
 
 TEST(Tokenizer, NamesTheByteThatIsNoUtf8) {

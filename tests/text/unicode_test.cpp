@@ -56,15 +56,16 @@ TEST(Normalize, LeavesYoungCharactersAlone) {
   EXPECT_EQ(nfc("a\u08D3\u0334"), "a\u08D3\u0334");                // not reordered
 }
 
-// Reordering must not take time quadratic in the length of a run of marks.
+// Reordering must keep the order of equals, and not take time quadratic in the length of a run.
 TEST(Normalize, SortsALongRunOfMarks) {
-  std::string text = "a", above, below;
+  std::string text = "x", above, below;
   for (int i = 0; i < 200'000; ++i) {
-    text += "\u0301\u0316";
-    above += i > 0 ? "\u0301" : "";
+    const std::string mark = i % 3 ? "\u030B" : "\u0313";  // both of class 230
+    text += mark + "\u0316";
+    above += mark;
     below += "\u0316";
   }
-  EXPECT_EQ(nfc(text), "\u00E1" + below + above);
+  EXPECT_EQ(nfc(text), "x" + below + above);
 }
 
 TEST(Characters, Classes) {
