@@ -28,6 +28,27 @@ bool is_circled_letter(char32_t c) {
          (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
 }
 
+// Pairs of capital and small letters that came with Unicode 15 to 17, or have got their partner
+// there: `first`…`last` and the distance to the small letters.
+struct CasePairs {
+  char32_t first, last;
+  int32_t distance;
+};
+constexpr CasePairs kYoungCapitals[] = {
+    {0x1C89, 0x1C89, 1},      {0xA7CB, 0xA7CB, 0x264 - 0xA7CB},
+    {0xA7CC, 0xA7CC, 1},      {0xA7CE, 0xA7CE, 1},
+    {0xA7D2, 0xA7D2, 1},      {0xA7D4, 0xA7D4, 1},
+    {0xA7DA, 0xA7DA, 1},      {0xA7DC, 0xA7DC, 0x19B - 0xA7DC},
+    {0x10D50, 0x10D65, 0x20}, {0x16EA0, 0x16EB8, 0x1B},
+};
+
+int32_t small_letter(char32_t c) {
+  for (const CasePairs& pairs : kYoungCapitals) {
+    if (c >= pairs.first && c <= pairs.last) return static_cast<int32_t>(c) + pairs.distance;
+  }
+  return utf8proc_tolower(static_cast<utf8proc_int32_t>(c));
+}
+
 int combining_class(int32_t c) {
   return is_inert_in_normalization(static_cast<char32_t>(c))
              ? 0
@@ -121,7 +142,8 @@ size_t skip_white_space_back(std::string_view valid, size_t end) {
 }
 
 bool is_number(char32_t c) {
-  return category_of(c)[0] == 'N';
+  const bool is_young = (c >= 0x11DE0 && c <= 0x11DE9) || (c >= 0x16FF4 && c <= 0x16FF6);
+  return category_of(c)[0] == 'N' || is_young;  // young: of Unicode 17
 }
 
 bool is_word_character(char32_t c) {
@@ -134,7 +156,7 @@ std::string lower_case(std::string_view valid) {
   std::string out;
   for (size_t offset = 0; offset < valid.size();) {
     const char32_t c = next_code_point(valid, offset);
-    append_utf8(static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), out);
+    append_utf8(static_cast<char32_t>(small_letter(c)), out);
     if (c == 0x130) append_utf8(0x307, out);  // the one character whose lower case is two
   }
   return out;

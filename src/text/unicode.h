@@ -7,8 +7,8 @@
 namespace treepo {
 
 // Unicode as the `tokenizers` library sees it, whatever version utf8proc and PCRE2 have here: ids
-// must not depend on the machine. That library mixes versions: classes of characters of Unicode 16,
-// normalisation of Unicode 9.
+// must not depend on the machine. That library mixes versions: regular expressions of Unicode 16,
+// numbers and lower case of Unicode 17, normalisation of Unicode 9.
 
 bool is_white_space(char32_t c);  // property White_Space
 // Where the white space that starts at `begin`, or ends at `end`, has its other end.

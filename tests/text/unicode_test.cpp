@@ -77,6 +77,7 @@ TEST(Characters, Classes) {
   EXPECT_TRUE(is_number(0xBD) && is_number(0x664) && is_number(0x1E4F0));
   EXPECT_FALSE(is_number('a'));
   EXPECT_EQ(lower_case("ÀİΣ"), "ài\u0307σ");
+  EXPECT_EQ(lower_case("\uA7DC\U00016EA1"), "\u019B\U00016EBC");  // Unicode 16, 17
 }
 
 }  // namespace
