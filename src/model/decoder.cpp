@@ -30,6 +30,9 @@ double scaled_frequency(double frequency, const RopeScaling& scaling) {
 Decoder::Decoder(ModelConfig config, c10::Device device, c10::ScalarType dtype)
     : config_(std::move(config)), parameters_(device, dtype) {
   lay_out();
+}
+
+void Decoder::allocate() {
   parameters_.allocate();
   make_rope_table();
 }

@@ -61,6 +61,7 @@ class Decoder {
 
   Decoder(ModelConfig config, c10::Device device, c10::ScalarType dtype);
   void lay_out();
+  void allocate();
   Layer lay_out_layer(const std::string& prefix);
   void make_rope_table();
   at::Tensor projected(const at::Tensor& x, int64_t weight, int64_t bias) const;

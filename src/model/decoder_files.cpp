@@ -20,14 +20,28 @@ bool may_be_ignored(const std::string& name, const ModelConfig& config) {
          (config.tie_embeddings && name == "lm_head.weight");
 }
 
+// Before any memory is taken: what config.json asks for may be absurd.
+void check_fit(const CheckpointReader& checkpoint, const ParameterStore& parameters,
+               const ModelConfig& config) {
+  std::set<std::string> known;
+  for (const auto& [name, shape] : parameters.named_shapes()) {
+    known.insert(name);
+    const std::vector<int64_t> stored = checkpoint.shape(name);
+    if (stored != shape)
+      throw Error(fmt::format("{}: tensor \"{}\" has the shape [{}], but config.json asks for [{}]",
+                              checkpoint.file_of(name), name, fmt::join(stored, ", "),
+                              fmt::join(shape, ", ")),
+                  "the weights do not fit config.json");
+  }
+  for (const std::string& name : checkpoint.names())
+    if (!known.contains(name) && !may_be_ignored(name, config))
+      throw Error(fmt::format("{}: nothing in config.json accounts for the tensor \"{}\"",
+                              checkpoint.file_of(name), name),
+                  "the weights do not fit config.json, or the architecture is not supported");
+}
+
 void fill_from_checkpoint(const CheckpointReader& checkpoint, const std::string& name,
                           at::Tensor& to) {
-  const std::vector<int64_t> shape = checkpoint.shape(name);
-  if (at::IntArrayRef(shape) != to.sizes())
-    throw Error(fmt::format("{}: tensor \"{}\" has the shape [{}], but config.json asks for [{}]",
-                            checkpoint.file_of(name), name, fmt::join(shape, ", "),
-                            fmt::join(to.sizes().vec(), ", ")),
-                "the weights do not fit config.json");
   const at::Tensor stored = checkpoint.read(name);
   if (!stored.is_floating_point())
     throw Error(fmt::format("{}: tensor \"{}\" holds {}, not numbers of a weight",
@@ -59,22 +73,17 @@ Decoder Decoder::load(const std::string& directory, c10::Device device, c10::Sca
   const ModelConfig config = read_model_config(directory);
   const CheckpointReader checkpoint(directory);
   Decoder decoder(config, device, dtype);
-  std::set<std::string> known;
-  for (auto& [name, tensor] : decoder.parameters_.named_tensors()) {
+  check_fit(checkpoint, decoder.parameters_, config);
+  decoder.allocate();
+  for (auto& [name, tensor] : decoder.parameters_.named_tensors())
     fill_from_checkpoint(checkpoint, name, tensor);
-    known.insert(name);
-  }
-  for (const std::string& name : checkpoint.names())
-    if (!known.contains(name) && !may_be_ignored(name, config))
-      throw Error(fmt::format("{}: nothing in config.json accounts for the tensor \"{}\"",
-                              checkpoint.file_of(name), name),
-                  "the weights do not fit config.json, or the architecture is not supported");
   return decoder;
 }
 
 Decoder Decoder::random(const ModelConfig& config, uint64_t seed, c10::Device device,
                         c10::ScalarType dtype) {
   Decoder decoder(config, device, dtype);
+  decoder.allocate();
   uint64_t index = 0;
   for (auto& [name, tensor] : decoder.parameters_.named_tensors()) {
     if (tensor.dim() == 2)
@@ -88,9 +97,7 @@ Decoder Decoder::random(const ModelConfig& config, uint64_t seed, c10::Device de
 
 void Decoder::save(const std::string& directory, c10::ScalarType dtype,
                    uint64_t shard_bytes) const {
-  std::vector<NamedTensor> tensors = parameters_.named_tensors();
-  for (auto& [name, tensor] : tensors) tensor = tensor.to(at::kCPU, dtype);
-  write_checkpoint(directory, std::move(tensors), shard_bytes);
+  write_checkpoint(directory, parameters_.named_tensors(), shard_bytes, dtype);
   if (!config_.generation_json.is_null())
     write_file_atomically(join_path(directory, "generation_config.json"),
                           config_.generation_json.dump(2) + "\n");

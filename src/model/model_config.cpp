@@ -9,16 +9,20 @@ namespace treepo {
 
 namespace {
 
+// Far beyond any model, and small enough that no product of sizes leaves 64 bits.
+constexpr int64_t kMaxSize = 1 << 22, kMaxLayers = 1 << 12;
+constexpr int64_t kMaxPositions = 1 << 24;  // the decoder tabulates every position
+
 [[noreturn]] void unsupported(const std::string& where, const std::string& what) {
   throw Error(fmt::format("{}: {} is not supported", where, what),
               "treepo runs Llama, Qwen2, Qwen3 and Mistral models with full attention");
 }
 
-int64_t positive_int(const Json& config, const std::string& key, const std::string& where) {
-  constexpr int64_t kMost = int64_t{1} << 31;
+int64_t positive_int(const Json& config, const std::string& key, const std::string& where,
+                     int64_t most = kMaxSize) {
   const int64_t value = get_int(config, key, where);
-  if (value < 1 || value >= kMost)
-    throw Error(fmt::format("{}: \"{}\" must be in 1…{}, but is {}", where, key, kMost - 1, value));
+  if (value < 1 || value > most)
+    throw Error(fmt::format("{}: \"{}\" must be in 1…{}, but is {}", where, key, most, value));
   return value;
 }
 
@@ -33,12 +37,12 @@ void read_sizes(const Json& config, const std::string& where, ModelConfig& model
   model.vocab_size = positive_int(config, "vocab_size", where);
   model.hidden_size = positive_int(config, "hidden_size", where);
   model.intermediate_size = positive_int(config, "intermediate_size", where);
-  model.num_layers = positive_int(config, "num_hidden_layers", where);
+  model.num_layers = positive_int(config, "num_hidden_layers", where, kMaxLayers);
   model.num_heads = positive_int(config, "num_attention_heads", where);
   model.num_kv_heads = has_key(config, "num_key_value_heads")
                            ? positive_int(config, "num_key_value_heads", where)
                            : model.num_heads;
-  model.max_positions = positive_int(config, "max_position_embeddings", where);
+  model.max_positions = positive_int(config, "max_position_embeddings", where, kMaxPositions);
   model.rms_norm_eps = positive_double(config, "rms_norm_eps", where);
   model.initializer_range = get_double_or(config, "initializer_range", 0.02, where);
 
@@ -59,6 +63,9 @@ void read_sizes(const Json& config, const std::string& where, ModelConfig& model
                     "({}), and \"head_dim\" is missing",
                     where, model.hidden_size, model.num_heads));
   }
+  if (model.query_size() > kMaxSize)
+    throw Error(fmt::format("{}: {} heads of {} dimensions are impossible", where, model.num_heads,
+                            model.head_dim));
   if (model.head_dim % 2 != 0)
     throw Error(fmt::format("{}: head_dim must be even for rotary embeddings, but is {}", where,
                             model.head_dim));
@@ -89,7 +96,8 @@ void read_rope(const Json& config, const std::string& where, ModelConfig& model)
     scaling.factor = positive_double(rope, "factor", inside);
     scaling.low_freq_factor = positive_double(rope, "low_freq_factor", inside);
     scaling.high_freq_factor = positive_double(rope, "high_freq_factor", inside);
-    scaling.original_max_positions = positive_int(rope, "original_max_position_embeddings", inside);
+    scaling.original_max_positions =
+        positive_int(rope, "original_max_position_embeddings", inside, kMaxPositions);
     if (scaling.high_freq_factor <= scaling.low_freq_factor)
       throw Error(
           fmt::format("{}: \"high_freq_factor\" ({}) must be above \"low_freq_factor\" ({})",

@@ -12,8 +12,9 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-bool has_kernel(const at::Tensor& x) {
-  return x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
+bool has_kernel(const at::Tensor& x, KernelChoice kernels) {
+  return kernels == KernelChoice::best && x.is_cpu() &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
 }
 
 // Calls f(T{}) with T = float or double, whichever the tensor holds.
@@ -130,8 +131,9 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
 
 }  // namespace
 
-at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  if (has_kernel(x)) {
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
+                    KernelChoice kernels) {
+  if (has_kernel(x, kernels)) {
     const at::Tensor dense = x.contiguous();
     return records_gradient(dense, weight) ? RmsNorm::apply(dense, weight, eps)
                                            : run_rms_norm(dense, weight, eps, nullptr);
@@ -141,8 +143,9 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   return (v * inverse_rms * weight.to(wide(x))).to(x.scalar_type());
 }
 
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& table, int64_t rotated_heads) {
-  if (has_kernel(x)) {
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& table, int64_t rotated_heads,
+                  KernelChoice kernels) {
+  if (has_kernel(x, kernels)) {
     const at::Tensor dense = x.contiguous();
     return records_gradient(dense) ? Rotate::apply(dense, table, rotated_heads)
                                    : run_rotate(dense, table, rotated_heads, false);
@@ -157,8 +160,8 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& table, int64_t rotated_
       {turned.to(x.scalar_type()), x.narrow(1, rotated_heads, x.size(1) - rotated_heads)}, 1);
 }
 
-at::Tensor swiglu(const at::Tensor& gate_up) {
-  if (has_kernel(gate_up)) {
+at::Tensor swiglu(const at::Tensor& gate_up, KernelChoice kernels) {
+  if (has_kernel(gate_up, kernels)) {
     const at::Tensor dense = gate_up.contiguous();
     return records_gradient(dense) ? SwiGlu::apply(dense) : run_swiglu(dense);
   }

@@ -154,15 +154,18 @@ class Blocks {
 };
 
 Forward run_forward(const at::Tensor& qkv, const AttentionShape& shape,
-                    const PackedAttentionPlan& plan) {
-  if (!qkv.is_cpu()) return Blocks(qkv, shape, plan).forward();
+                    const PackedAttentionPlan& plan, KernelChoice kernels) {
+  if (!qkv.is_cpu() || kernels == KernelChoice::tensor_operations)
+    return Blocks(qkv, shape, plan).forward();
   return qkv.scalar_type() == at::kDouble ? forward_cpu<double>(qkv, shape, plan)
                                           : forward_cpu<float>(qkv, shape, plan);
 }
 
 at::Tensor run_backward(const at::Tensor& qkv, const Forward& forward, const at::Tensor& grad_out,
-                        const AttentionShape& shape, const PackedAttentionPlan& plan) {
-  if (!qkv.is_cpu()) return Blocks(qkv, shape, plan).backward(forward, grad_out);
+                        const AttentionShape& shape, const PackedAttentionPlan& plan,
+                        KernelChoice kernels) {
+  if (!qkv.is_cpu() || kernels == KernelChoice::tensor_operations)
+    return Blocks(qkv, shape, plan).backward(forward, grad_out);
   return qkv.scalar_type() == at::kDouble
              ? backward_cpu<double>(qkv, forward, grad_out, shape, plan)
              : backward_cpu<float>(qkv, forward, grad_out, shape, plan);
@@ -170,17 +173,21 @@ at::Tensor run_backward(const at::Tensor& qkv, const Forward& forward, const at:
 
 // Carries the plan from forward to backward.
 struct Held : torch::CustomClassHolder {
-  Held(const AttentionShape& s, PlanPointer p) : shape(s), plan(std::move(p)) {}
+  Held(const AttentionShape& s, PlanPointer p, KernelChoice k)
+      : shape(s), plan(std::move(p)), kernels(k) {}
   AttentionShape shape;
   PlanPointer plan;
+  KernelChoice kernels;
 };
 
 struct PackedAttentionFunction : torch::autograd::Function<PackedAttentionFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv,
-                            const AttentionShape& shape, const PlanPointer& plan) {
-    const Forward result = run_forward(qkv, shape, *plan);
+                            const AttentionShape& shape, const PlanPointer& plan,
+                            KernelChoice kernels) {
+    const Forward result = run_forward(qkv, shape, *plan, kernels);
     ctx->save_for_backward({qkv, result.out, result.lse});
-    ctx->saved_data["held"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(shape, plan));
+    ctx->saved_data["held"] =
+        c10::IValue::make_capsule(c10::make_intrusive<Held>(shape, plan, kernels));
     return result.out;
   }
 
@@ -188,23 +195,23 @@ struct PackedAttentionFunction : torch::autograd::Function<PackedAttentionFuncti
     const variable_list saved = ctx->get_saved_variables();
     const auto held = c10::static_intrusive_pointer_cast<Held>(ctx->saved_data["held"].toCapsule());
     return {run_backward(saved[0], {saved[1], saved[2]}, grads[0].contiguous(), held->shape,
-                         *held->plan),
-            at::Tensor(), at::Tensor()};
+                         *held->plan, held->kernels),
+            at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
 at::Tensor packed_attention(const at::Tensor& qkv, const AttentionShape& shape,
-                            std::shared_ptr<const PackedAttentionPlan> plan) {
+                            std::shared_ptr<const PackedAttentionPlan> plan, KernelChoice kernels) {
   TREEPO_CHECK(qkv.dim() == 3 && qkv.size(0) == plan->num_tokens() &&
                    qkv.size(1) == shape.num_heads + 2 * shape.num_kv_heads,
                "qkv of {} tokens, plan of {}", qkv.size(0), plan->num_tokens());
   const c10::ScalarType wide = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const at::Tensor dense = qkv.to(wide).contiguous();
   const bool records = at::GradMode::is_enabled() && dense.requires_grad();
-  const at::Tensor out = records ? PackedAttentionFunction::apply(dense, shape, plan)
-                                 : run_forward(dense, shape, *plan).out;
+  const at::Tensor out = records ? PackedAttentionFunction::apply(dense, shape, plan, kernels)
+                                 : run_forward(dense, shape, *plan, kernels).out;
   return out.reshape({qkv.size(0), -1}).to(qkv.scalar_type());
 }
 

@@ -6,6 +6,7 @@
 
 #include "kernels/packed_attention.h"  // PackedAttentionPlan, AttentionShape
 #include "model/decoder.h"             // AttentionLayer
+#include "model/kernel_choice.h"
 
 namespace treepo {
 
@@ -14,7 +15,8 @@ namespace treepo {
 // divided by sqrt(head_dim). float64 is computed in float64, all else in float32. Memory grows with
 // N, not with its square; the same input gives the same bits, forward and backward.
 at::Tensor packed_attention(const at::Tensor& qkv, const AttentionShape& shape,
-                            std::shared_ptr<const PackedAttentionPlan> plan);
+                            std::shared_ptr<const PackedAttentionPlan> plan,
+                            KernelChoice kernels = KernelChoice::best);
 
 class PackedAttention : public AttentionLayer {
  public:

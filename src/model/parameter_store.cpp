@@ -59,6 +59,16 @@ std::vector<std::pair<std::string, at::Tensor>> ParameterStore::named(
   return named;
 }
 
+std::vector<std::pair<std::string, std::vector<int64_t>>> ParameterStore::named_shapes() const {
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;
+  for (const Layout& layout : layouts_)
+    for (const Part& part : layout.parts) {
+      shapes.emplace_back(part.name, layout.shape);
+      shapes.back().second[0] = part.rows;
+    }
+  return shapes;
+}
+
 std::vector<std::pair<std::string, at::Tensor>> ParameterStore::named_tensors() const {
   return named(values_);
 }

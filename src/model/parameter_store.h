@@ -31,6 +31,9 @@ class ParameterStore {
   int64_t add(std::vector<int64_t> shape, std::vector<Part> parts);
   void allocate();  // all values 0
 
+  // Hugging Face names and shapes, in the order of the layout.
+  std::vector<std::pair<std::string, std::vector<int64_t>>> named_shapes() const;
+
   // The leaf tensor that autograd sees; its gradient accumulates in gradients().
   const at::Tensor& tensor(int64_t index) const { return tensors_[static_cast<size_t>(index)]; }
 

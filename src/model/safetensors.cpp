@@ -51,6 +51,10 @@ bool count_bytes(const std::vector<int64_t>& shape, uint64_t element_bytes, uint
   return true;
 }
 
+uint64_t bytes_as(const at::Tensor& tensor, c10::ScalarType dtype) {
+  return static_cast<uint64_t>(tensor.numel()) * c10::elementSize(dtype);
+}
+
 }  // namespace
 
 SafetensorsFile::SafetensorsFile(std::string path)
@@ -212,17 +216,20 @@ at::Tensor CheckpointReader::read(const std::string& name) const {
 }
 
 void write_safetensors(const std::string& path, std::vector<NamedTensor> tensors,
-                       const std::map<std::string, std::string>& metadata) {
-  std::sort(tensors.begin(), tensors.end(), [](const NamedTensor& a, const NamedTensor& b) {
-    const auto a_size = a.second.element_size(), b_size = b.second.element_size();
+                       const std::map<std::string, std::string>& metadata,
+                       std::optional<c10::ScalarType> dtype) {
+  const auto stored = [&](const at::Tensor& t) { return dtype.value_or(t.scalar_type()); };
+  std::sort(tensors.begin(), tensors.end(), [&](const NamedTensor& a, const NamedTensor& b) {
+    const auto a_size = c10::elementSize(stored(a.second));
+    const auto b_size = c10::elementSize(stored(b.second));
     return a_size != b_size ? a_size > b_size : a.first < b.first;
   });
   OrderedJson header = OrderedJson::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
   uint64_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const uint64_t end = offset + tensor.nbytes();
-    header[name] = {{"dtype", find_dtype(tensor.scalar_type()).name},
+    const uint64_t end = offset + bytes_as(tensor, stored(tensor));
+    header[name] = {{"dtype", find_dtype(stored(tensor)).name},
                     {"shape", tensor.sizes().vec()},
                     {"data_offsets", {offset, end}}};
     offset = end;
@@ -236,21 +243,21 @@ void write_safetensors(const std::string& path, std::vector<NamedTensor> tensors
   file.write(length);
   file.write(text);
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor bytes = tensor.detach().to(at::kCPU).contiguous();
+    const at::Tensor bytes = tensor.detach().to(at::kCPU, stored(tensor)).contiguous();
     file.write({static_cast<const char*>(bytes.const_data_ptr()), bytes.nbytes()});
   }
   file.finish();
 }
 
 void write_checkpoint(const std::string& directory, std::vector<NamedTensor> tensors,
-                      uint64_t shard_bytes) {
+                      uint64_t shard_bytes, std::optional<c10::ScalarType> dtype) {
   const std::map<std::string, std::string> metadata = {{"format", "pt"}};
   std::sort(tensors.begin(), tensors.end(),
             [](const NamedTensor& a, const NamedTensor& b) { return a.first < b.first; });
   std::vector<std::vector<NamedTensor>> shards(1);
   uint64_t total = 0, in_shard = 0;
   for (NamedTensor& tensor : tensors) {
-    const uint64_t bytes = tensor.second.nbytes();
+    const uint64_t bytes = bytes_as(tensor.second, dtype.value_or(tensor.second.scalar_type()));
     if (in_shard > 0 && in_shard + bytes > shard_bytes) {
       shards.emplace_back();
       in_shard = 0;
@@ -260,14 +267,15 @@ void write_checkpoint(const std::string& directory, std::vector<NamedTensor> ten
     shards.back().push_back(std::move(tensor));
   }
   if (shards.size() == 1) {
-    write_safetensors(join_path(directory, "model.safetensors"), std::move(shards[0]), metadata);
+    write_safetensors(join_path(directory, "model.safetensors"), std::move(shards[0]), metadata,
+                      dtype);
     return;
   }
   Json index = {{"metadata", {{"total_size", total}}}, {"weight_map", Json::object()}};
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
     for (const auto& [tensor, value] : shards[i]) index["weight_map"][tensor] = name;
-    write_safetensors(join_path(directory, name), std::move(shards[i]), metadata);
+    write_safetensors(join_path(directory, name), std::move(shards[i]), metadata, dtype);
   }
   write_file_atomically(join_path(directory, "model.safetensors.index.json"), index.dump(2) + "\n");
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -70,12 +71,14 @@ class CheckpointReader {
 using NamedTensor = std::pair<std::string, at::Tensor>;
 
 // The file appears whole or not at all. Tensors are written in the order of falling element size,
-// then of their names, so equal content gives equal bytes. Tensors may lie on any device.
+// then of their names, so equal content gives equal bytes. Tensors may lie on any device; `dtype`
+// converts each as it is written.
 void write_safetensors(const std::string& path, std::vector<NamedTensor> tensors,
-                       const std::map<std::string, std::string>& metadata = {});
+                       const std::map<std::string, std::string>& metadata = {},
+                       std::optional<c10::ScalarType> dtype = {});
 
 // model.safetensors, or several with an index where the bytes exceed `shard_bytes`.
 void write_checkpoint(const std::string& directory, std::vector<NamedTensor> tensors,
-                      uint64_t shard_bytes);
+                      uint64_t shard_bytes, std::optional<c10::ScalarType> dtype = {});
 
 }  // namespace treepo

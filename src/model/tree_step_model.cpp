@@ -8,8 +8,8 @@
 
 namespace treepo {
 
-TreeStepModel::TreeStepModel(const Decoder& decoder, Kernels kernels)
-    : decoder_(decoder), use_kernels_(kernels == Kernels::best && decoder.device().is_cpu()) {}
+TreeStepModel::TreeStepModel(const Decoder& decoder, KernelChoice kernels)
+    : decoder_(decoder), use_kernels_(kernels == KernelChoice::best && decoder.device().is_cpu()) {}
 
 int32_t TreeStepModel::vocab_size() const {
   return static_cast<int32_t>(decoder_.config().vocab_size);

@@ -7,6 +7,7 @@
 
 #include "model/cached_attention.h"  // PagedCache
 #include "model/decoder.h"
+#include "model/kernel_choice.h"
 #include "model/step_model.h"
 
 namespace treepo {
@@ -16,12 +17,7 @@ namespace treepo {
 // at each step, so an update is seen at once; the decoder must outlive it. One step at a time.
 class TreeStepModel : public StepModel {
  public:
-  enum class Kernels {
-    best,              // own kernels where the device has them
-    tensor_operations  // plain tensor operations everywhere: what the kernels are held against
-  };
-
-  explicit TreeStepModel(const Decoder& decoder, Kernels kernels = Kernels::best);
+  explicit TreeStepModel(const Decoder& decoder, KernelChoice kernels = KernelChoice::best);
 
   int32_t vocab_size() const override;
   int32_t max_positions() const override;
