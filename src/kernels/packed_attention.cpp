@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "base/error.h"
 #include "kernels/isa.h"
@@ -49,7 +50,7 @@ PackedBlock<T> make_block(const PackedAttentionPlan& plan, const AttentionShape&
   return made;
 }
 
-// Operations of all scores and sums once: what decides about threads.
+// Multiply-adds of the scores and of the sums of values.
 int64_t work_of(const PackedAttentionPlan& plan, const AttentionShape& shape) {
   int64_t pairs = 0;
   for (int32_t block = 0; block < plan.num_blocks(); ++block) {
@@ -57,7 +58,7 @@ int64_t work_of(const PackedAttentionPlan& plan, const AttentionShape& shape) {
     pairs += (plan.key_begin[at + 1] - plan.key_begin[at]) *
              (plan.block_begin[at + 1] - plan.block_begin[at]);
   }
-  return pairs * shape.num_heads * shape.head_dim / 8;
+  return 2 * pairs * shape.num_heads * shape.head_dim;
 }
 
 void check_shape(const AttentionShape& shape) {

@@ -5,22 +5,23 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/threads.h"  // threads_for_work
+
 namespace treepo {
 
-// How many threads `work` operations are worth: waking a thread costs about as much as some ten
-// thousand of them, so tiny work stays on the calling thread.
-inline int threads_for(int64_t work) {
-  constexpr int64_t kWorkPerThread = 1 << 16;
-  if (work < 2 * kWorkPerThread || omp_in_parallel()) return 1;
-  return static_cast<int>(std::min<int64_t>(omp_get_max_threads(), work / kWorkPerThread));
+// Both take the work of all calls together in multiply-adds, and stay on the calling thread where
+// it is little. For bodies whose results do not depend on how the work is cut.
+
+inline int threads_for(int64_t parts, int64_t operations) {
+  if (parts <= 1 || omp_in_parallel()) return 1;
+  return static_cast<int>(std::min<int64_t>(threads_for_work(operations), parts));
 }
 
-// Calls body(begin, end) for parts of [0, count); `work` is the cost of all of it in operations.
-// For bodies whose result does not depend on how the range is cut.
+// Calls body(begin, end) for parts of [0, count).
 template <typename Body>
-void parallel_rows(int64_t count, int64_t work, const Body& body) {
-  const int threads = static_cast<int>(std::min<int64_t>(threads_for(work), count));
-  if (threads <= 1) {
+void parallel_rows(int64_t count, int64_t operations, const Body& body) {
+  const int threads = threads_for(count, operations);
+  if (threads == 1) {
     body(int64_t{0}, count);
     return;
   }
@@ -31,9 +32,9 @@ void parallel_rows(int64_t count, int64_t work, const Body& body) {
 
 // Calls body(task) for each of [0, count), handed out as threads become free.
 template <typename Body>
-void parallel_tasks(int64_t count, int64_t work, const Body& body) {
-  const int threads = static_cast<int>(std::min<int64_t>(threads_for(work), count));
-  if (threads <= 1) {
+void parallel_tasks(int64_t count, int64_t operations, const Body& body) {
+  const int threads = threads_for(count, operations);
+  if (threads == 1) {
     for (int64_t task = 0; task < count; ++task) body(task);
     return;
   }

@@ -46,7 +46,11 @@ struct AttentionShape {
 // CPU kernel. T: float or double; arithmetic in T, softmax by merging (m, l, o) over runs in a
 // fixed order that depends on neither thread count nor batch.
 //   queries  [num_queries, num_heads, head_dim], `query_stride` elements from row to row
-//   keys, values  [pages, num_kv_heads, page_tokens, head_dim]
+//   keys    [pages, num_kv_heads, head_dim, page_tokens]: tokens innermost, so that a vector of
+//   them
+//           is one load; quickest where page_tokens is a multiple of 16 (float) or 8 (double)
+//   values  [pages, num_kv_heads, page_tokens, head_dim], readable 64 bytes beyond their end
+// What lies in slots that no run lists may be anything.
 //   out      [num_queries, num_heads, head_dim], contiguous
 template <typename T>
 void tree_attention_cpu(const TreeAttentionWork& work, const AttentionShape& shape, T scale,

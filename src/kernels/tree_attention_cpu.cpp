@@ -2,7 +2,8 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <type_traits>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "kernels/isa.h"
@@ -17,11 +18,10 @@ namespace treepo {
 
 namespace {
 
-// A run is read in chunks of kTreeChunk keys. Chunk c of run r leaves one partial result for each
-// of the run's pairs and heads: rows [first_row(r, c, kv head), + pairs * group).
+// A run is read in chunks of whole pieces. Chunk c of run r leaves one partial result for each of
+// the run's pairs and heads: rows first_row + kv_head * pairs * group and on.
 struct ChunkId {
-  int32_t run;
-  int32_t first_piece, skipped_tokens;  // where its first key lies
+  int32_t run, first_piece, num_pieces;
   int64_t first_key, first_row;
 };
 
@@ -48,7 +48,7 @@ class TreeAttention {
   }
 
   void run(T* out) {
-    // Partial results of one step, kept from call to call.
+    // Kept from call to call; several hundred KiB for a few hundred rows.
     thread_local std::vector<T> partial;
     const auto needed = static_cast<size_t>(num_rows_ * (padded_dim_ + 2));
     if (partial.size() < needed) partial.resize(needed);
@@ -56,20 +56,25 @@ class TreeAttention {
     largest_ = sums_ + num_rows_ * padded_dim_;
     totals_ = largest_ + num_rows_;
 
-    const auto tasks = static_cast<int64_t>(chunks_.size()) * kv_heads_;
-    constexpr int64_t kTasksAtOnce = 8;
-    const int64_t work = pair_keys_ * group_ * kv_heads_ * head_dim_ / 8 + tasks * 1024;
-    parallel_tasks((tasks + kTasksAtOnce - 1) / kTasksAtOnce, work, [&](int64_t batch) {
-      const int64_t end = std::min(tasks, (batch + 1) * kTasksAtOnce);
-      for (int64_t task = batch * kTasksAtOnce; task < end; ++task)
-        run_chunk(chunks_[static_cast<size_t>(task / kv_heads_)], task % kv_heads_);
+    const auto num_chunks = static_cast<int64_t>(chunks_.size());
+    const int64_t operations = 2 * pair_keys_ * group_ * kv_heads_ * head_dim_ + 128 * num_rows_;
+    constexpr int64_t kAtOnce = 4;
+    parallel_tasks((num_chunks + kAtOnce - 1) / kAtOnce * kv_heads_, operations, [&](int64_t task) {
+      const int64_t first = task / kv_heads_ * kAtOnce;
+      for (int64_t c = first; c < std::min(first + kAtOnce, num_chunks); ++c)
+        run_chunk(chunks_[static_cast<size_t>(c)], task % kv_heads_);
     });
-    const int64_t heads = kv_heads_ * group_;
-    parallel_rows(num_queries_ * heads, num_rows_ * padded_dim_ / 4,
-                  [&](int64_t begin, int64_t end) {
-                    for (int64_t row = begin; row < end; ++row)
-                      merge(row / heads, row % heads, out + row * head_dim_);
-                  });
+    parallel_rows(num_queries_, num_rows_ * padded_dim_, [&](int64_t begin, int64_t end) {
+      thread_local std::vector<T> weights;
+      weights.resize(most_parts_ + 64 / sizeof(T));
+      for (int64_t query = begin; query < end; ++query) {
+        const int64_t first = part_begin_[static_cast<size_t>(query)];
+        TREEPO_FOR_ISA(merge_parts<T>)
+        (parts_.data() + first, part_begin_[static_cast<size_t>(query) + 1] - first, kv_heads_,
+         group_, largest_, totals_, sums_, head_dim_, padded_dim_, weights.data(),
+         out + query * kv_heads_ * group_ * head_dim_);
+      }
+    });
   }
 
  private:
@@ -81,114 +86,88 @@ class TreeAttention {
   void list_chunks() {
     for (int32_t run = 0; run < work_.num_runs(); ++run) {
       const auto at = static_cast<size_t>(run);
-      int32_t piece = work_.run_piece_begin[at], skipped = 0;
-      run_chunk_begin_.push_back(static_cast<int32_t>(chunks_.size()));
-      for (int64_t key = 0; key < work_.run_tokens[at]; key += kTreeChunk) {
-        chunks_.push_back({run, piece, skipped, key, num_rows_});
+      const int32_t end = work_.run_piece_begin[at + 1];
+      int64_t key = 0;
+      for (int32_t piece = work_.run_piece_begin[at]; piece < end;) {
+        ChunkId chunk = {run, piece, 0, key, num_rows_};
+        int64_t tokens = 0;
+        do tokens += work_.piece_tokens[static_cast<size_t>(piece++)];
+        while (piece < end &&
+               tokens + work_.piece_tokens[static_cast<size_t>(piece)] <= kTreeChunk);
+        chunk.num_pieces = piece - chunk.first_piece;
+        chunks_.push_back(chunk);
+        key += tokens;
         num_rows_ += run_pairs(run) * group_ * kv_heads_;
-        for (int64_t left = kTreeChunk; left > 0 && piece < work_.run_piece_begin[at + 1];) {
-          const int64_t here = work_.piece_tokens[static_cast<size_t>(piece)] - skipped;
-          if (here > left) {
-            skipped += static_cast<int32_t>(left);
-            break;
-          }
-          left -= here;
-          skipped = 0;
-          ++piece;
-        }
       }
       pair_keys_ += run_pairs(run) * work_.run_tokens[at];
     }
-    run_chunk_begin_.push_back(static_cast<int32_t>(chunks_.size()));
   }
 
-  // For each query, in the order of the runs: the pairs in which it occurs.
-  void list_parts() {
-    query_pair_begin_.assign(static_cast<size_t>(num_queries_) + 1, 0);
-    for (const int32_t query : work_.pair_query)
-      ++query_pair_begin_[static_cast<size_t>(query) + 1];
-    for (size_t q = 0; q < static_cast<size_t>(num_queries_); ++q)
-      query_pair_begin_[q + 1] += query_pair_begin_[q];
-    std::vector<int32_t> next(query_pair_begin_.begin(), query_pair_begin_.end() - 1);
-    query_pairs_.resize(work_.pair_query.size());
-    for (int32_t run = 0; run < work_.num_runs(); ++run)
-      for (int32_t pair = work_.run_pair_begin[static_cast<size_t>(run)];
-           pair < work_.run_pair_begin[static_cast<size_t>(run) + 1]; ++pair) {
-        const auto query = static_cast<size_t>(work_.pair_query[static_cast<size_t>(pair)]);
-        query_pairs_[static_cast<size_t>(next[query]++)] = {run, pair};
-      }
-  }
-
-  void run_chunk(const ChunkId& id, int64_t kv_head) {
-    const auto run = static_cast<size_t>(id.run);
-    const int64_t pair = work_.run_pair_begin[run];
-    const int64_t first_row = id.first_row + kv_head * run_pairs(id.run) * group_;
-    TreeChunk<T> chunk = {
-        .pair_query = work_.pair_query.data() + pair,
-        .pair_visible = work_.pair_visible.data() + pair,
-        .num_pairs = run_pairs(id.run),
-        .first_key = id.first_key,
-        .num_keys = std::min<int64_t>(kTreeChunk, work_.run_tokens[run] - id.first_key),
-        .piece_page = work_.piece_page.data() + id.first_piece,
-        .piece_tokens = work_.piece_tokens.data() + id.first_piece,
-        .skipped_tokens = id.skipped_tokens,
-        .group = group_,
-        .head_dim = head_dim_,
-        .padded_dim = padded_dim_,
-        .page_tokens = work_.page_tokens,
-        .queries = queries_ + kv_head * group_ * head_dim_,
-        .query_stride = query_stride_,
-        .keys = keys_ + kv_head * work_.page_tokens * head_dim_,
-        .values = values_ + kv_head * work_.page_tokens * head_dim_,
-        .page_stride = kv_heads_ * work_.page_tokens * head_dim_,
-        .scale = scale_,
-        .largest = largest_ + first_row,
-        .totals = totals_ + first_row,
-        .sums = sums_ + first_row * padded_dim_,
-        .scratch = nullptr};
-    thread_local std::vector<T> scratch;
-    if (const auto needed = static_cast<size_t>(chunk.scratch_elements()); scratch.size() < needed)
-      scratch.resize(needed);
-    chunk.scratch = scratch.data();
-    TREEPO_FOR_ISA(tree_chunk<T>)(chunk);
-  }
-
-  void merge(int64_t query, int64_t head, T* out) const {
-    thread_local std::vector<int64_t> parts;
-    thread_local std::vector<T> weights;
-    parts.clear();
-    for (int32_t i = query_pair_begin_[static_cast<size_t>(query)];
-         i < query_pair_begin_[static_cast<size_t>(query) + 1]; ++i) {
-      const auto [run, pair] = query_pairs_[static_cast<size_t>(i)];
-      const int64_t local = pair - work_.run_pair_begin[static_cast<size_t>(run)];
-      const int64_t visible = work_.pair_visible[static_cast<size_t>(pair)];
-      for (int32_t c = run_chunk_begin_[static_cast<size_t>(run)];
-           c < run_chunk_begin_[static_cast<size_t>(run) + 1]; ++c) {
-        const ChunkId& chunk = chunks_[static_cast<size_t>(c)];
-        if (chunk.first_key >= visible) break;
-        parts.push_back(chunk.first_row + ((head / group_) * run_pairs(run) + local) * group_ +
-                        head % group_);
+  // Calls f(query, part) for each partial result, those of one query in the order of the runs.
+  template <typename F>
+  void for_each_part(const F& f) const {
+    for (const ChunkId& chunk : chunks_) {
+      const int32_t first = work_.run_pair_begin[static_cast<size_t>(chunk.run)];
+      const int64_t pairs = run_pairs(chunk.run);
+      for (int32_t i = 0; i < pairs; ++i) {
+        const auto pair = static_cast<size_t>(first + i);
+        if (work_.pair_visible[pair] > chunk.first_key)
+          f(static_cast<size_t>(work_.pair_query[pair]),
+            TreePart{.base = chunk.first_row + i * group_, .kv_stride = pairs * group_});
       }
     }
-    constexpr size_t lanes = 64 / sizeof(T);
-    weights.resize((parts.size() + lanes - 1) / lanes * lanes);
-    TREEPO_FOR_ISA(merge_parts<T>)
-    (parts.data(), static_cast<int64_t>(parts.size()), largest_, totals_, sums_, head_dim_,
-     padded_dim_, weights.data(), out);
   }
 
-  struct RunPair {
-    int32_t run, pair;
-  };
+  void list_parts() {
+    std::vector<int64_t> counts(static_cast<size_t>(num_queries_));
+    for_each_part([&](size_t query, const TreePart&) { ++counts[query]; });
+    part_begin_.assign(1, 0);
+    for (const int64_t count : counts) {
+      part_begin_.push_back(part_begin_.back() + count);
+      most_parts_ = std::max(most_parts_, static_cast<size_t>(count));
+    }
+    parts_.resize(static_cast<size_t>(part_begin_.back()));
+    std::vector<int64_t> next(part_begin_.begin(), part_begin_.end() - 1);
+    for_each_part([&](size_t query, const TreePart& part) {
+      parts_[static_cast<size_t>(next[query]++)] = part;
+    });
+  }
+
+  void run_chunk(const ChunkId& id, int64_t kv_head) const {
+    const int32_t first_pair = work_.run_pair_begin[static_cast<size_t>(id.run)];
+    const int64_t first_row = id.first_row + kv_head * run_pairs(id.run) * group_;
+    const int64_t page_head = work_.page_tokens * head_dim_;
+    const TreeChunk<T> chunk = {.pair_query = work_.pair_query.data() + first_pair,
+                                .pair_visible = work_.pair_visible.data() + first_pair,
+                                .num_pairs = run_pairs(id.run),
+                                .first_key = id.first_key,
+                                .piece_page = work_.piece_page.data() + id.first_piece,
+                                .piece_tokens = work_.piece_tokens.data() + id.first_piece,
+                                .num_pieces = id.num_pieces,
+                                .group = group_,
+                                .head_dim = head_dim_,
+                                .padded_dim = padded_dim_,
+                                .page_tokens = work_.page_tokens,
+                                .queries = queries_ + kv_head * group_ * head_dim_,
+                                .query_stride = query_stride_,
+                                .keys = keys_ + kv_head * page_head,
+                                .values = values_ + kv_head * page_head,
+                                .page_stride = kv_heads_ * page_head,
+                                .scale = scale_,
+                                .largest = largest_ + first_row,
+                                .totals = totals_ + first_row,
+                                .sums = sums_ + first_row * padded_dim_};
+    TREEPO_FOR_ISA(tree_chunk<T>)(chunk);
+  }
 
   const TreeAttentionWork& work_;
   T scale_;
   const T *queries_, *keys_, *values_;
   int64_t query_stride_, num_queries_, kv_heads_, group_, head_dim_, padded_dim_ = 0;
   std::vector<ChunkId> chunks_;
-  std::vector<int32_t> run_chunk_begin_;   // [runs + 1]
-  std::vector<int32_t> query_pair_begin_;  // [queries + 1]
-  std::vector<RunPair> query_pairs_;       // [pairs]
+  std::vector<int64_t> part_begin_;  // [queries + 1]
+  std::vector<TreePart> parts_;
+  size_t most_parts_ = 0;  // of one query
   int64_t num_rows_ = 0, pair_keys_ = 0;
   T *sums_ = nullptr, *largest_ = nullptr, *totals_ = nullptr;  // [num_rows], sums of padded_dim
 };

@@ -48,8 +48,8 @@ class KernelAttention : public AttentionLayer {
       const int32_t slot = batch_.slots[static_cast<size_t>(row)];
       if (slot < 0) continue;
       const T* key = rows + row * stride + shape.num_heads * shape.head_dim;
-      store(shape, slot, key, keys);
-      store(shape, slot, key + shape.num_kv_heads * shape.head_dim, values);
+      store_key(shape, slot, key, keys);
+      store_value(shape, slot, key + shape.num_kv_heads * shape.head_dim, values);
     }
     const auto scale = static_cast<T>(1 / std::sqrt(static_cast<double>(shape.head_dim)));
     tree_attention_cpu<T>(batch_.attention, shape, scale, rows, stride, batch_.num_rows(), keys,
@@ -58,7 +58,15 @@ class KernelAttention : public AttentionLayer {
 
   // from: [num_kv_heads, head_dim] of one token.
   template <typename T>
-  void store(const AttentionShape& shape, int32_t slot, const T* from, T* pages) const {
+  void store_key(const AttentionShape& shape, int32_t slot, const T* from, T* pages) const {
+    const int64_t page_tokens = batch_.attention.page_tokens, dim = shape.head_dim;
+    T* to =
+        pages + slot / page_tokens * shape.num_kv_heads * dim * page_tokens + slot % page_tokens;
+    for (int64_t i = 0; i < shape.num_kv_heads * dim; ++i) to[i * page_tokens] = from[i];
+  }
+
+  template <typename T>
+  void store_value(const AttentionShape& shape, int32_t slot, const T* from, T* pages) const {
     const int64_t page_tokens = batch_.attention.page_tokens, dim = shape.head_dim;
     const int64_t page = slot / page_tokens, offset = slot % page_tokens;
     for (int64_t head = 0; head < shape.num_kv_heads; ++head)
@@ -90,8 +98,8 @@ class TensorAttention : public AttentionLayer {
     const auto parts =
         qkv.to(cache_.keys.scalar_type())
             .split_with_sizes({shape.num_heads, shape.num_kv_heads, shape.num_kv_heads}, 1);
-    store(layer, parts[1], cache_.keys);
-    store(layer, parts[2], cache_.values);
+    store(parts[1], keys_of(layer));
+    store(parts[2], values_of(layer));
 
     // As many queries at once as keep the gathered keys below 2²⁶ numbers.
     const int64_t longest = seen_slots_.size(1);
@@ -133,16 +141,19 @@ class TensorAttention : public AttentionLayer {
     seen_slots_ = host.to(device);
   }
 
-  // [pages, page_tokens, kv heads, head_dim] of one layer, a view.
-  static at::Tensor by_token(const at::Tensor& pages, int64_t layer) {
-    return pages.select(0, layer).transpose(1, 2);
+  // Both as [pages, page_tokens, kv heads, head_dim] of one layer, views.
+  at::Tensor keys_of(int64_t layer) const {
+    return cache_.keys.select(0, layer).permute({0, 3, 1, 2});
+  }
+  at::Tensor values_of(int64_t layer) const {
+    return cache_.values.select(0, layer).transpose(1, 2);
   }
 
-  void store(int64_t layer, const at::Tensor& rows, at::Tensor& pages) const {
+  void store(const at::Tensor& rows, at::Tensor pages) const {
     const int64_t page_tokens = batch_.attention.page_tokens;
-    by_token(pages, layer)
-        .index_put_({stored_slots_.div(page_tokens, "floor"), stored_slots_.remainder(page_tokens)},
-                    rows.index_select(0, stored_rows_));
+    pages.index_put_(
+        {stored_slots_.div(page_tokens, "floor"), stored_slots_.remainder(page_tokens)},
+        rows.index_select(0, stored_rows_));
   }
 
   at::Tensor attend_rows(int64_t layer, const AttentionShape& shape, const at::Tensor& queries,
@@ -153,14 +164,14 @@ class TensorAttention : public AttentionLayer {
     const at::Tensor page = at_slot.div(page_tokens, "floor");
     const at::Tensor offset = at_slot.remainder(page_tokens);
     const auto gathered = [&](const at::Tensor& pages) {  // [rows, kv heads, keys, head_dim]
-      return by_token(pages, layer).index({page, offset}).transpose(1, 2);
+      return pages.index({page, offset}).transpose(1, 2);
     };
     const at::Tensor q = queries.reshape({rows, shape.num_kv_heads, group, shape.head_dim}) /
                          std::sqrt(static_cast<double>(shape.head_dim));
     const at::Tensor scores =
-        q.matmul(gathered(cache_.keys).transpose(2, 3))
+        q.matmul(gathered(keys_of(layer)).transpose(2, 3))
             .masked_fill_(hidden.view({rows, 1, 1, -1}), -std::numeric_limits<double>::infinity());
-    return scores.softmax(-1).matmul(gathered(cache_.values)).reshape_as(queries);
+    return scores.softmax(-1).matmul(gathered(values_of(layer))).reshape_as(queries);
   }
 
   const StepBatch& batch_;
@@ -170,6 +181,17 @@ class TensorAttention : public AttentionLayer {
 };
 
 }  // namespace
+
+PagedCache make_paged_cache(int64_t layers, int64_t pages, int64_t page_tokens,
+                            const AttentionShape& shape, const at::TensorOptions& options) {
+  const int64_t kv_heads = shape.num_kv_heads, dim = shape.head_dim;
+  const int64_t count = layers * pages * kv_heads * dim * page_tokens;
+  constexpr int64_t kReadBeyond = 16;  // the attention kernel reads whole vectors of values
+  const at::Tensor keys = at::zeros({count}, options);
+  const at::Tensor values = at::zeros({count + kReadBeyond}, options);
+  return {.keys = keys.view({layers, pages, kv_heads, dim, page_tokens}),
+          .values = values.narrow(0, 0, count).view({layers, pages, kv_heads, page_tokens, dim})};
+}
 
 std::unique_ptr<AttentionLayer> cached_attention_kernels(const StepBatch& batch,
                                                          PagedCache& cache) {

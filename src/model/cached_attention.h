@@ -9,11 +9,15 @@
 
 namespace treepo {
 
-// Keys and values of all layers, in pages: both [layers, pages, num_kv_heads, page_tokens,
-// head_dim].
+// Keys and values of all layers, in pages, as kernels/tree_attention.h wants them.
 struct PagedCache {
-  at::Tensor keys, values;
+  at::Tensor keys;    // [layers, pages, num_kv_heads, head_dim, page_tokens]
+  at::Tensor values;  // [layers, pages, num_kv_heads, page_tokens, head_dim]
 };
+
+// All zero. Throws c10::Error where memory does not suffice.
+PagedCache make_paged_cache(int64_t layers, int64_t pages, int64_t page_tokens,
+                            const AttentionShape& shape, const at::TensorOptions& options);
 
 // Attention of one step: stores the rows' keys and values where batch.slots says, then reads what
 // batch.attention lists. Arithmetic in the cache's dtype. Batch and cache must outlive it.

@@ -34,10 +34,10 @@ void TreeStepModel::allocate_pages(int32_t num_pages, int32_t page_tokens) {
   page_tokens_ = page_tokens;
   const auto options = at::device(decoder_.device()).dtype(decoder_.attention_dtype());
   try {
-    const std::vector<int64_t> shape = {config.num_layers, num_pages, config.num_kv_heads,
-                                        page_tokens, config.head_dim};
-    cache_.keys = at::zeros(shape, options);
-    cache_.values = at::zeros(shape, options);
+    const AttentionShape shape = {.num_heads = static_cast<int32_t>(config.num_heads),
+                                  .num_kv_heads = static_cast<int32_t>(config.num_kv_heads),
+                                  .head_dim = static_cast<int32_t>(config.head_dim)};
+    cache_ = make_paged_cache(config.num_layers, num_pages, page_tokens, shape, options);
   } catch (const std::exception&) {  // c10::Error or std::bad_alloc, by device
     const int64_t bytes = num_pages * bytes_per_page(page_tokens);
     throw Error(

@@ -3,7 +3,6 @@
 #include "kernels/elementwise.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <cmath>
 #include <functional>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "base/threads.h"
 
 namespace treepo {
 namespace {
@@ -161,7 +161,7 @@ TEST(Elementwise, SameBitsForAnyNumberOfThreads) {
   const auto x = as<float>(normals(1, kRows * kN)), weight = as<float>(normals(2, kN));
   const auto grad = as<float>(normals(3, kRows * kN));
   const auto run = [&](int threads) {
-    omp_set_num_threads(threads);
+    set_num_threads(threads);
     std::vector<float> out(x.size()), inverse(kRows), grad_x(x.size()), grad_weight(kN),
         gated(x.size() / 2);
     rms_norm_cpu<float>(x.data(), weight.data(), 1e-6f, kRows, kN, out.data(), inverse.data());
@@ -172,10 +172,9 @@ TEST(Elementwise, SameBitsForAnyNumberOfThreads) {
       out.insert(out.end(), part->begin(), part->end());
     return out;
   };
-  const int before = omp_get_max_threads();
   const std::vector<float> one = run(1);
   for (const int threads : {2, 5}) EXPECT_EQ(run(threads), one) << threads << " threads";
-  omp_set_num_threads(before);
+  set_num_threads(0);
 }
 
 }  // namespace

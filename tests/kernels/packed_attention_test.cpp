@@ -4,13 +4,13 @@
 #include "kernels/packed_attention.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
 #include "base/random.h"
+#include "base/threads.h"
 
 namespace treepo {
 namespace {
@@ -178,18 +178,17 @@ TEST(PackedAttention, EqualsDenseMaskOnChainCombAndSingleTokens) {
 
 TEST(PackedAttention, SameBitsForAnyNumberOfThreads) {
   const Case c = make_case(random_trees(3, 900, 10), {4, 2, 24}, 5);
-  const int before = omp_get_max_threads();
-  omp_set_num_threads(1);
+  set_num_threads(1);
   const Result one = run<float>(c, 0.2, 32);
   for (const int threads : {2, 3}) {
-    omp_set_num_threads(threads);
+    set_num_threads(threads);
     for (int repeat = 0; repeat < 3; ++repeat) {
       const Result again = run<float>(c, 0.2, 32);
       EXPECT_EQ(again.out, one.out);
       EXPECT_EQ(again.grad_qkv, one.grad_qkv);
     }
   }
-  omp_set_num_threads(before);
+  set_num_threads(0);
 }
 
 }  // namespace
