@@ -111,7 +111,8 @@ ObjectiveResult evaluate_objective(const PackedTrees& pack, std::span<const doub
                "{} log-probs for {} targets, {} entropies for {} sources", logprobs.size(),
                num_targets, entropies.size(), num_sources);
   const bool with_kl = !pack.reference_logprob.empty();
-  TREEPO_CHECK(with_kl || options.kl_beta == 0, "a KL term without reference log-probs");
+  TREEPO_CHECK(with_kl || options.kl_beta == 0 || num_targets == 0,
+               "a KL term without reference log-probs");
 
   ObjectiveResult result;
   ObjectiveStatistics& statistics = result.statistics;

@@ -26,6 +26,7 @@ struct Case {
   std::vector<std::pair<size_t, int32_t>> leaves;  // tree and node of leaf I, through all trees
   ObjectiveOptions objective;
   double kl_beta = 0;
+  Json stats;  // tokens, clipped_low, clipped_high, dual_clipped
 };
 
 std::vector<int32_t> token_list(const Json& object, const std::string& key,
@@ -89,6 +90,7 @@ Case read_case(const std::string& directory, const SafetensorsFile& oracle) {
   result.objective.clip_high = get_double(json, "clip_high", where);
   result.objective.dual_clip = get_double(json, "dual_clip", where);
   result.kl_beta = get_double_or(json, "kl_beta", 0.0, where);
+  result.stats = get_object(json, "stats", where);
   for (const Json& one : get_array(json, "trees", where)) {
     const SearchTree& tree = result.trees.emplace_back(read_tree(one, where));
     const size_t num_slots =
@@ -170,6 +172,7 @@ class Checker {
     const ObjectiveStatistics statistics =
         accumulate_gradients(decoder_, packs, objective, static_cast<double>(tokens), run_options_);
 
+    if (prefix.empty()) check_counts(statistics);
     const double loss = oracle_.read(prefix + "loss").item<double>();
     add(prefix + "loss", std::abs(statistics.loss - loss) / std::abs(loss), 1);
     for (const auto& [name, gradient] : decoder_.parameters().named_gradients()) {
@@ -178,6 +181,19 @@ class Checker {
       const at::Tensor found = gradient.to(at::kCPU, at::kDouble);
       const double error = (found - expected).norm().item<double>();
       add(entry, error / expected.norm().item<double>(), expected.numel());
+    }
+  }
+
+  // How many trajectory tokens each clip touches. Rounding may move a ratio across a bound.
+  void check_counts(const ObjectiveStatistics& statistics) {
+    if (decoder_.dtype() != at::kDouble) return;
+    const std::pair<const char*, int64_t> counts[] = {{"tokens", statistics.tokens},
+                                                      {"clipped_low", statistics.clipped_low},
+                                                      {"clipped_high", statistics.clipped_high},
+                                                      {"dual_clipped", statistics.dual_clipped}};
+    for (const auto& [name, count] : counts) {
+      const int64_t expected = get_int(case_.stats, name, "stats of case.json");
+      add(fmt::format("stats.{}", name), static_cast<double>(std::abs(count - expected)), 1);
     }
   }
 

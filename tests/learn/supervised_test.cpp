@@ -1,0 +1,67 @@
+#include "learn/supervised.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "learn/tiny_decoder.h"
+#include "learn/update.h"  // make_optimizer
+#include "model/packed_forward.h"
+
+namespace treepo {
+namespace {
+
+const std::vector<Example> kExamples = {{.prompt = {2, 3}, .response = {4, 5, 1}},
+                                        {.prompt = {2, 6, 7}, .response = {8, 1}},
+                                        {.prompt = {9}, .response = {10, 10, 10, 1}}};
+
+// Mean cross-entropy of the responses, each example run alone.
+double loss_one_by_one(const Decoder& decoder) {
+  double sum = 0;
+  int64_t tokens = 0;
+  for (const Example& example : kExamples) {
+    std::vector<int32_t> all = example.prompt;
+    all.insert(all.end(), example.response.begin(), example.response.end());
+    const auto size = static_cast<int32_t>(all.size());
+    PackedSequence sequence{.tokens = all, .positions = {}, .subtree_end = {}};
+    for (int32_t i = 0; i < size; ++i) {
+      sequence.positions.push_back(i);
+      sequence.subtree_end.push_back(size);
+    }
+    const at::Tensor hidden = packed_hidden(decoder, sequence).detach();
+    const at::Tensor logp = at::log_softmax(at::matmul(hidden, decoder.head_weight().t()), 1);
+    for (size_t t = example.prompt.size(); t < all.size(); ++t) {
+      sum -= logp[static_cast<int64_t>(t) - 1][all[t]].item<double>();
+      ++tokens;
+    }
+  }
+  return sum / static_cast<double>(tokens);
+}
+
+TEST(Supervised, LossIsThatOfTheExamplesOneByOneWhateverThePacks) {
+  for (const int64_t max_tokens : {1, 5, 100}) {
+    Decoder decoder = tiny_decoder(at::kDouble);
+    AdamW optimizer = make_optimizer(decoder, {});
+    const double expected = loss_one_by_one(decoder);
+    const SupervisedReport report =
+        supervised_update(decoder, optimizer, kExamples, 1e-3, {.max_tokens = max_tokens});
+    EXPECT_NEAR(report.loss, expected, 1e-12);
+    EXPECT_EQ(report.tokens, 9);
+    EXPECT_LT(loss_one_by_one(decoder), expected);
+  }
+}
+
+TEST(Supervised, LearnsTheExamplesByHeart) {
+  Decoder decoder = tiny_decoder(at::kFloat);
+  AdamW optimizer = make_optimizer(decoder, {.weight_decay = 0});
+  for (int step = 0; step < 60; ++step) supervised_update(decoder, optimizer, kExamples, 2e-2, {});
+  EXPECT_LT(loss_one_by_one(decoder), 0.05);
+}
+
+TEST(Supervised, NoTokensNoStep) {
+  Decoder decoder = tiny_decoder(at::kFloat);
+  AdamW optimizer = make_optimizer(decoder, {});
+  EXPECT_TRUE(supervised_update(decoder, optimizer, {}, 1e-3, {}).step.skipped);
+}
+
+}  // namespace
+}  // namespace treepo

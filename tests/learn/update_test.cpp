@@ -1,0 +1,199 @@
+#include "learn/update.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "learn/random_tree.h"
+#include "learn/tiny_decoder.h"
+
+namespace treepo {
+namespace {
+
+constexpr int32_t kVocab = 11;
+
+double relative(const at::Tensor& found, const at::Tensor& expected) {
+  return ((found - expected).norm() / (expected.norm() + 1e-300)).item<double>();
+}
+
+// Loss statistics and flat gradient of one step's packs.
+struct Outcome {
+  ObjectiveStatistics statistics;
+  at::Tensor gradients;
+  size_t num_packs = 0;
+};
+
+Outcome run(Decoder& decoder, const std::vector<TrainingTree>& batch,
+            const ObjectiveOptions& objective, const PackRunOptions& options) {
+  decoder.parameters().enable_gradients();
+  decoder.parameters().zero_gradients();
+  const auto packs = make_packs(batch, leaf_weight(objective.kind), options);
+  Outcome outcome{.statistics = accumulate_gradients(decoder, packs, objective, 13.0, options),
+                  .gradients = decoder.parameters().gradients().clone(),
+                  .num_packs = packs.size()};
+  return outcome;
+}
+
+void expect_equal(const Outcome& found, const Outcome& expected) {
+  EXPECT_LT(relative(found.gradients, expected.gradients), 1e-10);
+  const ObjectiveStatistics &f = found.statistics, &e = expected.statistics;
+  EXPECT_NEAR(f.loss, e.loss, 1e-12 * (1 + std::abs(e.loss)));
+  EXPECT_EQ(f.tokens, e.tokens);
+  EXPECT_EQ(f.clipped_low, e.clipped_low);
+  EXPECT_EQ(f.clipped_high, e.clipped_high);
+  EXPECT_EQ(f.dual_clipped, e.dual_clipped);
+  EXPECT_EQ(f.mismatch_outside, e.mismatch_outside);
+  EXPECT_NEAR(f.entropy_sum, e.entropy_sum, 1e-10);
+  EXPECT_NEAR(f.kl_sum, e.kl_sum, 1e-10);
+  EXPECT_NEAR(f.ratio_sum, e.ratio_sum, 1e-10 * (1 + e.ratio_sum));
+}
+
+ObjectiveOptions random_objective(RandomTrees& random) {
+  ObjectiveOptions objective;
+  objective.kind = static_cast<Objective>(random.integer(0, 2));
+  objective.dual_clip = 1.5 + random.integer(0, 5);
+  objective.kl_beta = random.integer(0, 1) * 0.1;
+  objective.entropy_beta = random.integer(0, 1) * 0.05;
+  objective.importance_cap = random.integer(0, 1) * 1.1;
+  return objective;
+}
+
+TEST(Update, PackedEqualsTrajectoriesApartAndAnySplit) {
+  Decoder decoder = tiny_decoder(at::kDouble, kVocab);
+  size_t most_packs = 0;
+  for (uint64_t seed = 0; seed < 25; ++seed) {
+    RandomTrees random(seed, kVocab);
+    const auto batch = random.batch(3, /*with_old=*/true, /*with_reference=*/true);
+    const ObjectiveOptions objective = random_objective(random);
+    const double temperature = random.integer(0, 1) == 0 ? 1.0 : 0.8;
+    const Outcome apart = run(decoder, batch, objective,
+                              {.temperature = temperature, .max_tokens = 100'000, .packed = false});
+    const Outcome packed =
+        run(decoder, batch, objective, {.temperature = temperature, .max_tokens = 100'000});
+    const Outcome split =
+        run(decoder, batch, objective,
+            {.temperature = temperature, .max_tokens = 12, .logit_chunk_tokens = 3});
+    expect_equal(packed, apart);
+    expect_equal(split, apart);
+    EXPECT_LE(packed.num_packs, 1u);
+    most_packs = std::max(most_packs, split.num_packs);
+    if (HasFailure()) FAIL() << "seed " << seed;
+  }
+  EXPECT_GT(most_packs, 3u);
+}
+
+TEST(Update, RecomputedLogprobsAreThoseOfTheTrajectories) {
+  const Decoder decoder = tiny_decoder(at::kDouble, kVocab);
+  RandomTrees random(3, kVocab);
+  const auto batch = random.batch(3);
+  const auto packed = compute_logprobs(decoder, batch, {.max_tokens = 20});
+  const auto apart = compute_logprobs(decoder, batch, {.packed = false});
+  for (size_t b = 0; b < batch.size(); ++b) {
+    ASSERT_EQ(packed[b].size(), apart[b].size());
+    for (size_t slot = 0; slot < packed[b].size(); ++slot) {
+      EXPECT_EQ(std::isnan(packed[b][slot]), std::isnan(apart[b][slot]));
+      if (!std::isnan(packed[b][slot])) EXPECT_NEAR(packed[b][slot], apart[b][slot], 1e-12);
+    }
+  }
+}
+
+// One tree, prompt 2 3, trajectories [4, 5] (advantage 1) and [4, 6] (advantage -1).
+struct Duel {
+  SearchTree tree{{2, 3}, 1};
+  TrainingTree training{.tree = &tree};
+
+  explicit Duel(const Decoder& decoder) {
+    const int32_t stem = tree.add_child(0);
+    tree.append(stem, 4, 0, 0);
+    for (const int32_t token : {5, 6}) {
+      const int32_t leaf = tree.add_child(stem);
+      tree.append(leaf, token, 0, 0);
+      tree.stop(leaf, StopReason::eos);
+      training.leaves.push_back(leaf);
+    }
+    training.advantages = {1, -1};
+    training.old_logprobs = compute_logprobs(decoder, {&training, 1}, {})[0];
+  }
+};
+
+TEST(Update, RaisesWhatWasGoodAndLowersWhatWasBad) {
+  Decoder decoder = tiny_decoder(at::kFloat, kVocab);
+  OptimizerOptions options;
+  AdamW optimizer = make_optimizer(decoder, options);
+  const Duel duel(decoder);
+  const UpdateReport report =
+      update(decoder, optimizer, {&duel.training, 1}, {}, 2, /*learning_rate=*/1e-3, {});
+  EXPECT_EQ(report.trajectories, 2);
+  EXPECT_EQ(report.trajectory_tokens, 4);
+  EXPECT_EQ(report.unique_tokens, 3);
+  EXPECT_EQ(report.packed_tokens, 3);  // 2 3 4
+  EXPECT_EQ(report.packs, 1);
+  EXPECT_FALSE(report.step.skipped);
+  EXPECT_GT(report.step.gradient_norm, 0);
+  EXPECT_NEAR(report.objective.ratio_sum, 4, 1e-5);
+  const auto after = compute_logprobs(decoder, {&duel.training, 1}, {})[0];
+  EXPECT_GT(after[2], duel.training.old_logprobs[2]);
+  EXPECT_LT(after[3], duel.training.old_logprobs[3]);
+}
+
+TEST(Update, RunsWithTheSameInputGiveTheSameBits) {
+  const auto weights_after = [] {
+    Decoder decoder = tiny_decoder(at::kFloat, kVocab);
+    AdamW optimizer = make_optimizer(decoder, {});
+    RandomTrees random(8, kVocab);
+    const auto batch = random.batch(4, true, true);
+    for (int i = 0; i < 3; ++i)
+      update(decoder, optimizer, batch, {.entropy_beta = 0.01}, 50, 1e-3, {.max_tokens = 25});
+    return decoder.parameters().values().clone();
+  };
+  const at::Tensor first = weights_after();
+  EXPECT_TRUE(first.equal(weights_after()));
+}
+
+TEST(Update, BrokenLogprobSkipsTheStep) {
+  Decoder decoder = tiny_decoder(at::kFloat, kVocab);
+  AdamW optimizer = make_optimizer(decoder, {});
+  Duel duel(decoder);
+  duel.training.old_logprobs[1] = NAN;
+  const at::Tensor before = decoder.parameters().values().clone();
+  const UpdateReport report = update(decoder, optimizer, {&duel.training, 1}, {}, 2, 1e-3, {});
+  EXPECT_TRUE(report.step.skipped);
+  EXPECT_TRUE(decoder.parameters().values().equal(before));
+}
+
+TEST(Update, NothingToLearnFromSkipsTheStep) {
+  Decoder decoder = tiny_decoder(at::kFloat, kVocab);
+  AdamW optimizer = make_optimizer(decoder, {});
+  EXPECT_TRUE(update(decoder, optimizer, {}, {}, 2, 1e-3, {}).step.skipped);
+  EXPECT_EQ(optimizer.state().steps, 0);
+}
+
+TEST(Update, ImportanceWeightsNeedRecomputedLogprobs) {
+  Decoder decoder = tiny_decoder(at::kFloat, kVocab);
+  AdamW optimizer = make_optimizer(decoder, {});
+  Duel duel(decoder);
+  duel.training.old_logprobs.clear();
+  EXPECT_THROW(update(decoder, optimizer, {&duel.training, 1}, {.importance_cap = 2}, 2, 1e-3, {}),
+               Error);
+}
+
+// Norms and biases keep their values under a zero gradient; matrices shrink.
+TEST(Update, OnlyMatricesDecay) {
+  Decoder decoder = tiny_decoder(at::kDouble, kVocab);
+  AdamW optimizer = make_optimizer(decoder, {.weight_decay = 0.5});
+  std::vector<at::Tensor> before;
+  for (const auto& [name, tensor] : decoder.parameters().named_tensors())
+    before.push_back(tensor.clone());
+  optimizer.step(0.1);
+  size_t i = 0;
+  for (const auto& [name, tensor] : decoder.parameters().named_tensors()) {
+    const at::Tensor expected = tensor.dim() > 1 ? before[i] * (1 - 0.1 * 0.5) : before[i];
+    EXPECT_TRUE(tensor.equal(expected)) << name;
+    ++i;
+  }
+}
+
+}  // namespace
+}  // namespace treepo
