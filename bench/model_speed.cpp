@@ -4,8 +4,8 @@
 // Usage: bench_model_speed [repetitions, 200 by default]
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include <functional>
 #include <vector>
 
+#include "base/threads.h"
 #include "model/decoder.h"
 #include "model/packed_forward.h"
 #include "model/tree_step_model.h"
@@ -26,14 +27,17 @@ constexpr int32_t kVocab = 24, kPageTokens = 16, kTrees = 16, kWidth = 16;
 constexpr int32_t kLevelTokens[] = {12, 8, 8, 8, 4};
 
 Decoder quickstart_decoder() {
-  return Decoder::random(fresh_model_config(ModelOptions{}, kVocab, {.bos = -1, .eos = 1, .pad = -1}),
-                         1, at::kCPU, at::kFloat);
+  return Decoder::random(
+      fresh_model_config(ModelOptions{}, kVocab, {.bos = -1, .eos = 1, .pad = -1}), 1, at::kCPU,
+      at::kFloat);
 }
 
-int32_t token_at(int32_t i) { return (i * 7 + i / 5) % kVocab; }
+int32_t token_at(int32_t i) {
+  return (i * 7 + i / 5) % kVocab;
+}
 
-// All active paths of the trees decode their next token. The cache's contents do not matter for time;
-// the last token of each path is stored anew.
+// All active paths of the trees decode their next token. The cache's contents do not matter for
+// time; the last token of each path is stored anew.
 StepBatch decoding_step(int32_t& num_pages) {
   StepBatch batch;
   TreeAttentionWork& work = batch.attention;
@@ -94,7 +98,8 @@ double median_ms(int repetitions, const std::function<void()>& run) {
     const auto start = std::chrono::steady_clock::now();
     run();
     times.push_back(
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+            .count());
   }
   times.erase(times.begin(), times.begin() + repetitions / 5);  // warm-up
   std::nth_element(times.begin(), times.begin() + repetitions / 2, times.end());
@@ -141,20 +146,24 @@ void run(int repetitions) {
   fmt::print("{} parameters; {} rows; {} packed tokens; median of {}\n",
              decoder.parameters().count(), batch.num_rows(), packed.size(), repetitions);
   for (const int threads : {1, 2}) {
+    set_num_threads(threads);
     at::set_num_threads(threads);
     const double step = median_ms(repetitions, [&] { model.step(batch, drawn); });
     const double forward = median_ms(repetitions, [&] {
       const at::NoGradGuard no_gradients;
       packed_hidden(decoder, packed);
     });
-    const double both = median_ms(
-        repetitions, [&] { packed_hidden(decoder, packed).sum().backward(); });
+    const double both =
+        median_ms(repetitions, [&] { packed_hidden(decoder, packed).sum().backward(); });
     const at::NoGradGuard no_gradients;
-    const double step_products = median_ms(repetitions, [&] { multiply(decoder, batch.num_rows()); });
-    const double packed_products = median_ms(repetitions, [&] { multiply(decoder, packed.size()); });
-    fmt::print("threads {}: step {:.2f} ms (products {:.2f}); packed forward {:.2f} ms (products "
-               "{:.2f}), forward and backward {:.2f} ms\n",
-               threads, step, step_products, forward, packed_products, both);
+    const double step_products =
+        median_ms(repetitions, [&] { multiply(decoder, batch.num_rows()); });
+    const double packed_products =
+        median_ms(repetitions, [&] { multiply(decoder, packed.size()); });
+    fmt::print(
+        "threads {}: step {:.2f} ms (products {:.2f}); packed forward {:.2f} ms (products "
+        "{:.2f}), forward and backward {:.2f} ms\n",
+        threads, step, step_products, forward, packed_products, both);
   }
 }
 

@@ -1,5 +1,7 @@
 #include "kernels/isa.h"
 
+#include <algorithm>
+
 namespace treepo {
 
 namespace {
@@ -15,11 +17,21 @@ Isa detect() {
   return Isa::portable;
 }
 
+const Isa g_detected = detect();
+Isa g_used = g_detected;
+
 }  // namespace
 
 Isa cpu_isa() {
-  static const Isa isa = detect();
-  return isa;
+  return g_used;
+}
+
+IsaLimit::IsaLimit(Isa most) {
+  g_used = std::min(most, g_detected);
+}
+
+IsaLimit::~IsaLimit() {
+  g_used = g_detected;
 }
 
 }  // namespace treepo

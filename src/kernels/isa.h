@@ -19,8 +19,18 @@ namespace treepo {
 
 enum class Isa { portable, avx2, avx512 };
 
-// The best one that this machine has.
+// The best one that this machine has, or the limit if that is less.
 Isa cpu_isa();
+
+// For tests, that all of them give the same: no kernel uses more than `most` in its scope. Not for
+// running threads.
+class IsaLimit {
+ public:
+  explicit IsaLimit(Isa most);
+  ~IsaLimit();
+  IsaLimit(const IsaLimit&) = delete;
+  IsaLimit& operator=(const IsaLimit&) = delete;
+};
 
 }  // namespace treepo
 

@@ -10,7 +10,7 @@ namespace treepo {
 namespace {
 
 // Small blocks waste little on masked scores; plain tensor operations want fewer, larger ones.
-constexpr int32_t kCpuBlock = 32, kDeviceBlock = 512;
+constexpr int32_t kCpuBlock = 16, kDeviceBlock = 512;
 
 at::Tensor to_device(const std::vector<int32_t>& values, c10::Device device) {
   return at::tensor(at::ArrayRef<int32_t>(values), at::kInt).to(device, at::kLong);

@@ -11,9 +11,15 @@
 
 #include "base/random.h"
 #include "base/threads.h"
+#include "each_isa.h"
 
 namespace treepo {
 namespace {
+
+TREEPO_EACH_ISA(RmsNorm);
+TREEPO_EACH_ISA(Rotate);
+TREEPO_EACH_ISA(SwiGlu);
+TREEPO_EACH_ISA(Elementwise);
 
 std::vector<double> normals(uint32_t seed, int64_t count) {
   const RandomStream stream(seed, Purpose::generate);
@@ -54,7 +60,7 @@ struct Size {
 };
 constexpr Size kSizes[] = {{1, 1}, {3, 7}, {5, 16}, {300, 24}, {17, 96}, {2, 1000}};
 
-TEST(RmsNorm, EqualsDefinition) {
+TEST_P(RmsNorm, EqualsDefinition) {
   for (const auto [rows, n] : kSizes) {
     const auto x = normals(1, rows * n), weight = normals(2, n);
     std::vector<double> out(x.size()), inverse(static_cast<size_t>(rows));
@@ -76,7 +82,7 @@ TEST(RmsNorm, EqualsDefinition) {
   }
 }
 
-TEST(RmsNorm, BackwardIsTheGradient) {
+TEST_P(RmsNorm, BackwardIsTheGradient) {
   for (const auto [rows, n] : kSizes) {
     const auto x = normals(1, rows * n), weight = normals(2, n), grad = normals(3, rows * n);
     std::vector<double> out(x.size()), inverse(static_cast<size_t>(rows));
@@ -94,7 +100,7 @@ TEST(RmsNorm, BackwardIsTheGradient) {
   }
 }
 
-TEST(Rotate, TurnsPairsHalfAHeadApart) {
+TEST_P(Rotate, TurnsPairsHalfAHeadApart) {
   constexpr int64_t kRows = 5, kHeads = 4, kRotated = 3;
   for (const int64_t dim : {2, 8, 24, 64}) {
     const auto x = normals(1, kRows * kHeads * dim);
@@ -124,7 +130,7 @@ TEST(Rotate, TurnsPairsHalfAHeadApart) {
   }
 }
 
-TEST(SwiGlu, EqualsDefinitionAndItsBackwardTheGradient) {
+TEST_P(SwiGlu, EqualsDefinitionAndItsBackwardTheGradient) {
   for (const auto [rows, n] : kSizes) {
     auto x = normals(1, rows * 2 * n);
     x[0] = 700;  // neither end overflows
@@ -156,7 +162,7 @@ TEST(SwiGlu, EqualsDefinitionAndItsBackwardTheGradient) {
   }
 }
 
-TEST(Elementwise, SameBitsForAnyNumberOfThreads) {
+TEST_P(Elementwise, SameBitsForAnyNumberOfThreads) {
   constexpr int64_t kRows = 3001, kN = 96;  // enough for several threads
   const auto x = as<float>(normals(1, kRows * kN)), weight = as<float>(normals(2, kN));
   const auto grad = as<float>(normals(3, kRows * kN));

@@ -11,9 +11,12 @@
 
 #include "base/random.h"
 #include "base/threads.h"
+#include "each_isa.h"
 
 namespace treepo {
 namespace {
+
+TREEPO_EACH_ISA(PackedAttention);
 
 TEST(PackedAttentionPlan, EqualsTheExampleInItsHeader) {
   const std::vector<int32_t> ends = {5, 5, 4, 4, 5, 6};
@@ -157,7 +160,7 @@ void compare(const Case& c) {
   }
 }
 
-TEST(PackedAttention, EqualsDenseMaskOnRandomTrees) {
+TEST_P(PackedAttention, EqualsDenseMaskOnRandomTrees) {
   const AttentionShape shapes[] = {{4, 2, 24}, {1, 1, 2}, {6, 2, 8}, {3, 3, 20}, {8, 1, 64}};
   for (uint32_t seed = 0; seed < 15; ++seed) {
     const int64_t turns = seed % 3 == 0 ? 3 : seed % 3 == 1 ? 20 : 70;
@@ -166,7 +169,7 @@ TEST(PackedAttention, EqualsDenseMaskOnRandomTrees) {
   }
 }
 
-TEST(PackedAttention, EqualsDenseMaskOnChainCombAndSingleTokens) {
+TEST_P(PackedAttention, EqualsDenseMaskOnChainCombAndSingleTokens) {
   const AttentionShape shape = {4, 2, 8};
   compare(make_case({1}, shape, 1));
   compare(make_case({1, 2, 3}, shape, 2));                       // three trees of one token
@@ -176,7 +179,7 @@ TEST(PackedAttention, EqualsDenseMaskOnChainCombAndSingleTokens) {
   compare(make_case(comb, shape, 4));
 }
 
-TEST(PackedAttention, SameBitsForAnyNumberOfThreads) {
+TEST_P(PackedAttention, SameBitsForAnyNumberOfThreads) {
   const Case c = make_case(random_trees(3, 900, 10), {4, 2, 24}, 5);
   set_num_threads(1);
   const Result one = run<float>(c, 0.2, 32);

@@ -10,9 +10,12 @@
 
 #include "base/random.h"
 #include "base/threads.h"
+#include "each_isa.h"
 
 namespace treepo {
 namespace {
+
+TREEPO_EACH_ISA(TreeAttention);
 
 struct Case {
   TreeAttentionWork work;
@@ -155,7 +158,7 @@ double largest_difference(const std::vector<T>& a, const std::vector<double>& b)
   return most;
 }
 
-TEST(TreeAttention, EqualsNaiveLoopOnRandomWork) {
+TEST_P(TreeAttention, EqualsNaiveLoopOnRandomWork) {
   for (uint32_t seed = 0; seed < 60; ++seed) {
     const Case c = RandomCase(seed).make(seed % 10 == 0 ? 1300 : 90);
     c.work.check_invariants(c.num_queries);
@@ -166,14 +169,14 @@ TEST(TreeAttention, EqualsNaiveLoopOnRandomWork) {
   }
 }
 
-TEST(TreeAttention, SurvivesLargeScores) {
+TEST_P(TreeAttention, SurvivesLargeScores) {
   Case c = RandomCase(3).make(300);
   for (double& q : c.queries) q *= 300;
   const std::vector<double> expected = naive(c, 1);
   EXPECT_LT(largest_difference(run<double>(c, 1), expected), 1e-10);
 }
 
-TEST(TreeAttention, SameBitsForAnyNumberOfThreads) {
+TEST_P(TreeAttention, SameBitsForAnyNumberOfThreads) {
   for (uint32_t seed = 0; seed < 6; ++seed) {
     const Case c = RandomCase(seed).make(1300);
     set_num_threads(1);
@@ -187,7 +190,7 @@ TEST(TreeAttention, SameBitsForAnyNumberOfThreads) {
 }
 
 // A query's result is made of its own runs only, in a fixed order.
-TEST(TreeAttention, SameBitsWhateverElseIsInTheBatch) {
+TEST_P(TreeAttention, SameBitsWhateverElseIsInTheBatch) {
   Case whole = RandomCase(20).make(700);
   const std::vector<float> expected = run<float>(whole, 0.3);
   for (int32_t kept = 0; kept < whole.num_queries; kept += 5) {
