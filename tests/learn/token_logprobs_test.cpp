@@ -35,7 +35,7 @@ struct Problem {
   std::vector<at::Tensor> gradients(const TokenLogprobs& outputs, bool with_entropy) const {
     at::Tensor loss = (outputs.logprob.to(at::kDouble) * logprob_weights).sum();
     if (with_entropy) loss = loss + (outputs.entropy.to(at::kDouble) * entropy_weights).sum();
-    return torch::autograd::grad({loss}, {hidden, weight});
+    return torch::autograd::grad({loss}, {hidden, weight}, {}, /*retain_graph=*/true);
   }
 };
 
