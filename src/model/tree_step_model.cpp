@@ -77,7 +77,9 @@ void TreeStepModel::step(const StepBatch& batch, std::vector<DrawnToken>& drawn)
   std::vector<int32_t> drawing_rows;
   std::vector<TokenDraw> draws;
   for (const StepBatch::Draw& draw : batch.draws) {
-    TREEPO_CHECK(drawing_rows.empty() || draw.row >= drawing_rows.back(), "draws out of order");
+    TREEPO_CHECK(
+        draw.row < batch.num_rows() && draw.row >= (drawing_rows.empty() ? 0 : drawing_rows.back()),
+        "a draw from row {} of {}, or out of order", draw.row, batch.num_rows());
     if (drawing_rows.empty() || draw.row != drawing_rows.back()) drawing_rows.push_back(draw.row);
     draws.push_back({static_cast<int32_t>(drawing_rows.size()) - 1, draw.uniform});
   }

@@ -1,0 +1,93 @@
+// Holds the decoder's operations by kernel against those by tensor operations, values and
+// gradients.
+
+#include "model/ops.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "base/random.h"
+
+namespace treepo {
+namespace {
+
+at::Tensor normals(uint32_t seed, at::IntArrayRef shape) {
+  const RandomStream stream(seed, Purpose::generate);
+  at::Tensor x = at::empty(shape, at::kDouble);
+  for (int64_t i = 0; i < x.numel(); ++i)
+    x.mutable_data_ptr<double>()[i] = stream.normal(0, static_cast<uint32_t>(i));
+  return x;
+}
+
+using Operation = std::function<at::Tensor(const std::vector<at::Tensor>&, KernelChoice)>;
+
+// Output, then the gradient of each input, under fixed weights of the output.
+std::vector<at::Tensor> run(const Operation& operation, const std::vector<at::Tensor>& inputs,
+                            c10::ScalarType dtype, KernelChoice kernels) {
+  std::vector<at::Tensor> leaves;
+  for (const at::Tensor& input : inputs)
+    leaves.push_back(input.to(dtype).detach().clone().set_requires_grad(true));
+  const at::Tensor out = operation(leaves, kernels);
+  (out * normals(99, out.sizes()).to(dtype)).sum().backward();
+  std::vector<at::Tensor> results = {out.detach()};
+  for (const at::Tensor& leaf : leaves) results.push_back(leaf.grad());
+  return results;
+}
+
+void compare(const Operation& operation, const std::vector<at::Tensor>& inputs) {
+  const auto expected = run(operation, inputs, at::kDouble, KernelChoice::tensor_operations);
+  const auto expect_close = [&](c10::ScalarType dtype, KernelChoice kernels, double tolerance) {
+    const auto results = run(operation, inputs, dtype, kernels);
+    for (size_t i = 0; i < results.size(); ++i) {
+      EXPECT_EQ(results[i].scalar_type(), dtype);
+      EXPECT_LT((results[i].to(at::kDouble) - expected[i]).norm().item<double>(),
+                tolerance * expected[i].norm().item<double>())
+          << c10::toString(dtype) << " result " << i;
+    }
+  };
+  expect_close(at::kDouble, KernelChoice::best, 1e-14);
+  expect_close(at::kFloat, KernelChoice::best, 1e-6);
+  expect_close(at::kFloat, KernelChoice::tensor_operations, 1e-6);
+  expect_close(at::kBFloat16, KernelChoice::best, 1e-2);
+
+  const at::NoGradGuard no_gradients;  // takes another route
+  std::vector<at::Tensor> plain = inputs;
+  EXPECT_LT((operation(plain, KernelChoice::best) - expected[0]).abs().max().item<double>(), 1e-13);
+}
+
+TEST(Operations, RmsNorm) {
+  for (const auto& shape : {std::vector<int64_t>{7, 40}, {3, 5, 24}, {1, 2}})
+    compare(
+        [](const auto& in, KernelChoice kernels) { return rms_norm(in[0], in[1], 1e-4, kernels); },
+        {normals(1, shape), normals(2, {shape.back()})});
+}
+
+TEST(Operations, RmsNormOfASlice) {
+  compare(
+      [](const auto& in, KernelChoice kernels) {
+        return rms_norm(in[0].narrow(1, 1, 2), in[1], 1e-4, kernels);
+      },
+      {normals(1, {6, 4, 10}), normals(2, {10})});
+}
+
+TEST(Operations, Rotate) {
+  const at::Tensor angles = normals(5, {9, 6});
+  const at::Tensor table = at::cat({angles.cos(), angles.sin()}, 1);
+  compare(
+      [&](const auto& in, KernelChoice kernels) {
+        const auto wide = in[0].scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+        return rotate(in[0], table.to(wide), 3, kernels);
+      },
+      {normals(1, {9, 5, 12})});
+}
+
+TEST(Operations, SwiGlu) {
+  for (const int64_t n : {1, 20, 56})
+    compare([](const auto& in, KernelChoice kernels) { return swiglu(in[0], kernels); },
+            {normals(1, {11, 2 * n})});
+}
+
+}  // namespace
+}  // namespace treepo
