@@ -137,6 +137,11 @@ class PosixFileSystem : public FileSystem {
     fs::rename(from, to, error);
     throw_if(error, fmt::format("rename {} to", from), to);
   }
+  void make_symbolic_link(const std::string& target, const std::string& path) override {
+    std::error_code error;
+    fs::create_symlink(target, path, error);
+    throw_if(error, "make link", path);
+  }
 
   void make_directories(const std::string& path) override {
     std::error_code error;

@@ -16,7 +16,7 @@ double ScoredTree::mean_score() const {
 
 ScoredTree score_tree(TrainingQuery query, SearchTree tree, const TokenText& text,
                       Verifier& verifier, const RunOptions& options) {
-  ScoredTree scored{.query = std::move(query), .tree = std::move(tree)};
+  ScoredTree scored(std::move(query), std::move(tree));
   const std::vector<int32_t>& leaves = scored.tree.leaves();
   scored.responses.reserve(leaves.size());  // Response::text points into it
   std::vector<Response> responses;
@@ -59,7 +59,8 @@ CollectedBatch BatchCollector::collect(int64_t position, const RolloutCallbacks&
   const auto wanted = static_cast<size_t>(options_.train.queries_per_step);
   const int64_t max_rounds =
       options_.train.dynamic_sampling ? options_.train.max_sampling_rounds : 1;
-  CollectedBatch batch{.next_position = position};
+  CollectedBatch batch;
+  batch.next_position = position;
   while (batch.kept.size() < wanted && batch.rounds < max_rounds) {
     ++batch.rounds;
     std::vector<TrainingQuery> queries;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/timer.h"
@@ -17,6 +18,8 @@ namespace treepo {
 
 // A tree with what its verifier said. All lists have one entry per tree.leaves(), in its order.
 struct ScoredTree {
+  ScoredTree(TrainingQuery q, SearchTree t) : query(std::move(q)), tree(std::move(t)) {}
+
   TrainingQuery query;
   SearchTree tree;
   std::vector<std::string> responses;  // text of each trajectory without its EOS

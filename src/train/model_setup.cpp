@@ -24,7 +24,7 @@ Decoder fresh_decoder(const ModelConfig& config, const ModelOptions& options, ui
 LoadedModel fresh_carry_model(const ModelOptions& options, uint64_t seed,
                               const std::string& scratch_dir) {
   file_system().make_directories(scratch_dir);
-  write_file_atomically(join_path(scratch_dir, "tokenizer.json"), carry_tokenizer_json());
+  write_carry_tokenizer(scratch_dir);
   const ModelConfig config = fresh_model_config(
       options, kCarryVocabularySize, {.eos = kCarryEosId, .pad = kCarryPadId});
   return {fresh_decoder(config, options, seed), Tokenizer::load(scratch_dir), scratch_dir};

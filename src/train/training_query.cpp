@@ -8,7 +8,9 @@ namespace treepo {
 
 TrainingQuery make_training_query(Problem problem, uint64_t id, uint64_t visit,
                                   const Tokenizer& tokenizer) {
-  TrainingQuery query{.id = id, .visit = visit};
+  TrainingQuery query;
+  query.id = id;
+  query.visit = visit;
   query.prompt = problem.ids.empty() ? tokenizer.encode(problem.prompt, true) : problem.ids;
   if (query.prompt.empty()) {
     throw Error(fmt::format("{}: the prompt is empty and the tokenizer adds no token of its own",

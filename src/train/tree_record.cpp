@@ -7,7 +7,8 @@ namespace treepo {
 namespace {
 
 TreeNotes text_notes(const TrainingQuery& query, const SearchTree& tree, const TokenText& text) {
-  TreeNotes notes{.query_id = query.problem.id};
+  TreeNotes notes;
+  notes.query_id = query.problem.id;
   for (int32_t node = 0; node < tree.num_nodes(); ++node) {
     notes.node_texts.push_back(segment_text(tree, node, text));
   }

@@ -64,6 +64,10 @@ class FaultyFileSystem : public FileSystem {
     real_.rename(from, to);
     move_durable_sizes(from, to);
   }
+  void make_symbolic_link(const std::string& target, const std::string& path) override {
+    before_change("make_symbolic_link", path, true);
+    real_.make_symbolic_link(target, path);
+  }
   void make_directories(const std::string& path) override {
     before_change("create the directory", path, true);
     real_.make_directories(path);
