@@ -37,7 +37,7 @@ def run_with_kills(program, run_dir, kills, seconds, chance):
     """Starts, kills after a random share of the whole run's time, resumes, …; ends with a whole run."""
     landed = 0
     for _ in range(kills):
-        process = subprocess.Popen(command(program, run_dir, run_dir.exists()))
+        process = subprocess.Popen(command(program, run_dir, (run_dir / "config.toml").exists()))
         try:
             code = process.wait(timeout=seconds * chance.uniform(0.05, 0.9))
             if code != 0:
@@ -47,7 +47,7 @@ def run_with_kills(program, run_dir, kills, seconds, chance):
             process.send_signal(signal.SIGKILL)
             process.wait()
             landed += 1
-    subprocess.run(command(program, run_dir, run_dir.exists()), check=True)
+    subprocess.run(command(program, run_dir, (run_dir / "config.toml").exists()), check=True)
     return landed
 
 

@@ -38,12 +38,12 @@ void run_sample(const SampleFlags& flags) {
   OutputFile out(device_path(flags.out, "/dev/stdout"),
                  flags.out == "-" ? OutputFile::Mode::direct : OutputFile::Mode::atomic);
   const Timer timer;
-  const RolloutStats stats = sample_trees(model, options, queries, !flags.reward.empty(),
-                                          [&](const std::string& line) {
-                                            out.write(line);
-                                            out.write("\n");
-                                            out.flush();
-                                          });
+  const RolloutStats stats =
+      sample_trees(model, options, queries, !flags.reward.empty(), [&](const std::string& line) {
+        out.write(line);
+        out.write("\n");
+        out.flush();
+      });
   out.finish();
   log_info("{} trees, {} trajectories: {} unique tokens for {} ({:.0f} %), {:.0f} unique tokens/s",
            stats.trees, stats.trajectories, stats.drawn_tokens, stats.trajectory_tokens,
@@ -56,10 +56,12 @@ void run_sample(const SampleFlags& flags) {
 
 void add_sample_command(CLI::App& program) {
   auto flags = std::make_shared<SampleFlags>();
-  CLI::App* command = program.add_subcommand("sample", "Sample one tree of answers for each prompt");
+  CLI::App* command =
+      program.add_subcommand("sample", "Sample one tree of answers for each prompt");
   command->add_option("--model", flags->run.model, "Hugging Face directory");
-  command->add_option("--prompts", flags->prompts,
-                      "JSON lines {\"prompt\" or \"ids\", \"id\"?, \"answer\"?}; - is standard input")
+  command
+      ->add_option("--prompts", flags->prompts,
+                   "JSON lines {\"prompt\" or \"ids\", \"id\"?, \"answer\"?}; - is standard input")
       ->required();
   command->add_option("--out", flags->out, "where the trees go, one a line; - is standard output");
   command->add_option("--config", flags->config, "TOML file with options, as for `treepo train`");

@@ -43,8 +43,8 @@ void run_selfcheck(const SelfcheckFlags& flags, int& exit_code) {
     fmt::print("{} written\n", flags.write);
   }
   if (!flags.oracle.empty()) {
-    passed &= print_report(flags.oracle,
-                           check_model_oracle(flags.model, flags.oracle, device, dtype));
+    passed &=
+        print_report(flags.oracle, check_model_oracle(flags.model, flags.oracle, device, dtype));
   }
   if (!flags.policy_gradient.empty()) {
     passed &= print_report(flags.policy_gradient,

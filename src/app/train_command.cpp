@@ -65,15 +65,16 @@ void print_summary(const TrainSummary& summary, const RunOptions& options) {
     const EvaluationSummary& after = summary.last_evaluation->summary;
     text += fmt::format("  {:<28} {:>9}   {:>9}\n", "held-out problems", "before RL", "after");
     text += percent_row("success, one sample", state.first_pass_at_1, after.average.mean);
-    if (after.greedy) text += percent_row("success, greedy", state.first_greedy, after.greedy->mean);
+    if (after.greedy)
+      text += percent_row("success, greedy", state.first_greedy, after.greedy->mean);
     text += fmt::format("  ({} problems, {} samples of each)\n\n", after.num_problems,
                         after.num_samples);
   }
   if (state.trajectory_tokens > 0) {
-    text += fmt::format(
-        "  tokens decoded {}, of trajectories {}: sharing saved {:.0f} %\n", state.unique_tokens,
-        state.trajectory_tokens,
-        100 - 100 * static_cast<double>(state.unique_tokens) / static_cast<double>(state.trajectory_tokens));
+    text += fmt::format("  tokens decoded {}, of trajectories {}: sharing saved {:.0f} %\n",
+                        state.unique_tokens, state.trajectory_tokens,
+                        100 - 100 * static_cast<double>(state.unique_tokens) /
+                                  static_cast<double>(state.trajectory_tokens));
   }
   const std::string best = join_path(join_path(summary.run_dir, "checkpoints"), "best");
   text += fmt::format("  run         {}\n  checkpoint  {}\n\n", summary.run_dir, best);
@@ -85,7 +86,8 @@ void print_summary(const TrainSummary& summary, const RunOptions& options) {
     if (carry) {
       text += fmt::format(
           "  echo '{{\"prompt\": \"8+5+4-8+3*6:\"}}' | build/release/treepo sample --model {} "
-          "--prompts - --out - --set rollout.segment_tokens=8 --set rollout.depth=8\n", best);
+          "--prompts - --out - --set rollout.segment_tokens=8 --set rollout.depth=8\n",
+          best);
     }
     text += fmt::format("  build/release/treepo train --resume {} --set train.max_steps={}\n",
                         summary.run_dir, 2 * options.train.max_steps);

@@ -61,7 +61,7 @@ class FileSystem {
   virtual void rename(const std::string& from, const std::string& to) = 0;  // replaces a file `to`
   // `path` becomes a link to `target`, which is relative to the folder of `path`.
   virtual void make_symbolic_link(const std::string& target, const std::string& path) = 0;
-  virtual void make_directories(const std::string& path) = 0;               // with parents
+  virtual void make_directories(const std::string& path) = 0;  // with parents
   virtual void remove(const std::string& path) = 0;  // file or whole directory; absent: nothing
   virtual std::vector<std::string> list(const std::string& path) = 0;  // names inside, sorted
   virtual bool exists(const std::string& path) = 0;

@@ -2,8 +2,8 @@
 
 #include <cstdio>
 
-// The one entry point of libtreepo_cuda.so. Loading the library brings in PyTorch's CUDA backend, so
-// that the decoder's plain tensor operations run on the GPU; the report says which one.
+// The one entry point of libtreepo_cuda.so. Loading the library brings in PyTorch's CUDA backend,
+// so that the decoder's plain tensor operations run on the GPU; the report says which one.
 
 // Writes one line about GPU `device` ("NVIDIA H100 80GB HBM3, sm_90, 79.1 GiB") or, on failure, the
 // reason into `text` (at most `size` bytes, terminated). Returns 0, or the CUDA error code.

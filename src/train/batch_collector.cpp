@@ -38,13 +38,8 @@ ScoredTree score_tree(TrainingQuery query, SearchTree tree, const TokenText& tex
 }
 
 BatchCollector::BatchCollector(const RunOptions& options, QuerySource& source,
-                               const TokenText& text, Verifier& verifier,
-                               RolloutEngine& engine)
-    : options_(options),
-      source_(source),
-      text_(text),
-      verifier_(verifier),
-      engine_(engine) {}
+                               const TokenText& text, Verifier& verifier, RolloutEngine& engine)
+    : options_(options), source_(source), text_(text), verifier_(verifier), engine_(engine) {}
 
 bool BatchCollector::teaches_nothing(const ScoredTree& scored) const {
   if (scored.verdicts.empty()) return true;
@@ -79,8 +74,8 @@ CollectedBatch BatchCollector::collect(int64_t position, const RolloutCallbacks&
     }
     PhaseTimes::Scope scope = times.measure("verify");
     for (size_t i = 0; i < trees.size(); ++i) {
-      ScoredTree scored = score_tree(std::move(queries[i]), std::move(trees[i]), text_,
-                                     verifier_, options_);
+      ScoredTree scored =
+          score_tree(std::move(queries[i]), std::move(trees[i]), text_, verifier_, options_);
       (teaches_nothing(scored) ? batch.dropped : batch.kept).push_back(std::move(scored));
     }
   }

@@ -10,8 +10,8 @@
 #include "data/data_set.h"
 #include "reward/verifier.h"
 #include "rollout/engine.h"
-#include "train/trajectory_text.h"
 #include "train/training_query.h"
+#include "train/trajectory_text.h"
 #include "tree/search_tree.h"
 
 namespace treepo {
@@ -37,10 +37,10 @@ struct CollectedBatch {
   int64_t rounds = 0;
 };
 
-// Rolls out queries from a position on and verifies them until queries_per_step trees are kept. With
-// dynamic sampling (DAPO, arXiv 2503.14476) a tree whose scores, before penalties, are all equal is
-// dropped and another query takes its place, in at most max_sampling_rounds rounds; then the batch is
-// what there is.
+// Rolls out queries from a position on and verifies them until queries_per_step trees are kept.
+// With dynamic sampling (DAPO, arXiv 2503.14476) a tree whose scores, before penalties, are all
+// equal is dropped and another query takes its place, in at most max_sampling_rounds rounds; then
+// the batch is what there is.
 class BatchCollector {
  public:
   BatchCollector(const RunOptions& options, QuerySource& source, const TokenText& text,

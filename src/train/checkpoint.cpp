@@ -77,8 +77,7 @@ void CheckpointStore::save(const TrainState& state, const Decoder& decoder, cons
                            const std::string& tokenizer_dir) {
   FileSystem& files = file_system();
   const std::string final_folder = folder(state.step);
-  const std::string temporary =
-      join_path(root_, fmt::format("{}{:06}", kTemporary, state.step));
+  const std::string temporary = join_path(root_, fmt::format("{}{:06}", kTemporary, state.step));
   files.remove(temporary);
   files.make_directories(temporary);
   decoder.save(temporary, decoder.dtype());

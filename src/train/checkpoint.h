@@ -19,8 +19,8 @@ struct TrainState {
   int64_t best_step = -1;     // step with the best evaluation so far; -1: none
   double best_score = 0;
   double first_pass_at_1 = 0, first_greedy = 0;  // of the evaluation at step 0; greedy -1: none
-  int64_t unique_tokens = 0;      // decoded in training so far
-  int64_t trajectory_tokens = 0;  // sum of the trajectories' lengths so far
+  int64_t unique_tokens = 0;                     // decoded in training so far
+  int64_t trajectory_tokens = 0;                 // sum of the trajectories' lengths so far
   int64_t skipped_updates = 0;
   int64_t threads = 0;  // results repeat bit by bit with the same number only
 };
@@ -33,7 +33,8 @@ class CheckpointStore {
   CheckpointStore(std::string run_dir, int64_t keep);
 
   // Writes under a temporary name, syncs, renames, then marks it DONE and removes what is neither
-  // among the newest `keep` nor the best. Throws Error (full disk, …) and leaves older ones as they are.
+  // among the newest `keep` nor the best. Throws Error (full disk, …) and leaves older ones as they
+  // are.
   void save(const TrainState& state, const Decoder& decoder, const AdamW& optimizer,
             const std::string& tokenizer_dir);
 

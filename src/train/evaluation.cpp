@@ -12,8 +12,8 @@ namespace treepo {
 namespace {
 
 // Engine settings for evaluation: independent answers, none of training's growth.
-RolloutSettings evaluation_settings(const RunOptions& options, const TokenText& text, int64_t samples,
-                                    const SamplingOptions& sampling) {
+RolloutSettings evaluation_settings(const RunOptions& options, const TokenText& text,
+                                    int64_t samples, const SamplingOptions& sampling) {
   RolloutSettings settings{.growth = options.rollout,
                            .stop = options.stop,
                            .sampling = sampling,
@@ -34,7 +34,8 @@ std::vector<ScoredTree> sample_answers(StepModel& model, const RunOptions& optio
                                        const TokenText& text, Verifier& verifier,
                                        const std::string& label, const RolloutSettings& settings) {
   std::vector<Query> prompts;
-  for (const TrainingQuery& query : queries) prompts.push_back({query.id, query.visit, query.prompt});
+  for (const TrainingQuery& query : queries)
+    prompts.push_back({query.id, query.visit, query.prompt});
   RolloutCallbacks callbacks;
   add_text_rules(callbacks, options.stop, text);
   Progress progress(label, static_cast<int64_t>(queries.size()));
@@ -51,7 +52,8 @@ std::vector<ScoredTree> sample_answers(StepModel& model, const RunOptions& optio
 Samples samples_of(const ScoredTree& scored) {
   Samples samples;
   for (const Verdict& verdict : scored.verdicts) {
-    samples.push_back({.score = verdict.score, .correct = verdict.correct, .answer = verdict.answer});
+    samples.push_back(
+        {.score = verdict.score, .correct = verdict.correct, .answer = verdict.answer});
   }
   return samples;
 }
@@ -71,7 +73,9 @@ void add_lengths(const std::vector<ScoredTree>& scored, EvaluationResult& result
 
 }  // namespace
 
-double EvaluationResult::headline() const { return summary.score.mean; }
+double EvaluationResult::headline() const {
+  return summary.score.mean;
+}
 
 void EvaluationResult::add_to(Metrics& metrics) const {
   metrics.set("eval/problems", summary.num_problems);
@@ -111,8 +115,7 @@ EvaluationResult evaluate(StepModel& model, const RunOptions& options,
       greedy.push_back(samples_of(tree).at(0));
     }
   }
-  result.summary =
-      summarize(problems, greedy, {.seed = static_cast<uint64_t>(options.train.seed)});
+  result.summary = summarize(problems, greedy, {.seed = static_cast<uint64_t>(options.train.seed)});
   result.seconds = timer.seconds();
   return result;
 }

@@ -8,8 +8,8 @@
 #include "evaluate/summary.h"
 #include "model/step_model.h"
 #include "reward/verifier.h"
-#include "train/trajectory_text.h"
 #include "train/training_query.h"
+#include "train/trajectory_text.h"
 
 namespace treepo {
 
@@ -20,14 +20,14 @@ struct EvaluationResult {
   double finished = 0;     // share of sampled responses that ended by themselves
   double seconds = 0;
 
-  double headline() const;  // mean score; the best checkpoint has the highest
+  double headline() const;              // mean score; the best checkpoint has the highest
   void add_to(Metrics& metrics) const;  // names "eval/…"
 };
 
 // Samples options.evaluate.samples answers for each query, sequentially, with evaluation's own
 // temperature and top-p, and one greedy answer if asked for. Same numbers for the same weights.
 EvaluationResult evaluate(StepModel& model, const RunOptions& options,
-                          const std::vector<TrainingQuery>& queries,
-                          const TokenText& text, Verifier& verifier);
+                          const std::vector<TrainingQuery>& queries, const TokenText& text,
+                          Verifier& verifier);
 
 }  // namespace treepo

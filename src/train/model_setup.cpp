@@ -25,8 +25,8 @@ LoadedModel fresh_carry_model(const ModelOptions& options, uint64_t seed,
                               const std::string& scratch_dir) {
   file_system().make_directories(scratch_dir);
   write_carry_tokenizer(scratch_dir);
-  const ModelConfig config = fresh_model_config(
-      options, kCarryVocabularySize, {.eos = kCarryEosId, .pad = kCarryPadId});
+  const ModelConfig config =
+      fresh_model_config(options, kCarryVocabularySize, {.eos = kCarryEosId, .pad = kCarryPadId});
   return {fresh_decoder(config, options, seed), Tokenizer::load(scratch_dir), scratch_dir};
 }
 
@@ -36,9 +36,9 @@ LoadedModel load_model_directory(const ModelOptions& options) {
   if (options.path.empty()) {
     throw Error("no model is named", "give a Hugging Face directory: --model DIR");
   }
-  LoadedModel model{Decoder::load(options.path, parse_device(options.device),
-                                  parse_dtype(options.dtype)),
-                    Tokenizer::load(options.path), options.path};
+  LoadedModel model{
+      Decoder::load(options.path, parse_device(options.device), parse_dtype(options.dtype)),
+      Tokenizer::load(options.path), options.path};
   check_fit(model, options.path);
   return model;
 }

@@ -15,10 +15,11 @@ RunPaths::RunPaths(const std::string& run_dir)
 
 void create_run_directory(const RunPaths& paths) {
   if (file_system().exists(paths.config)) {
-    throw Error(fmt::format("{} holds a run already", paths.root),
-                fmt::format("go on with it: treepo train --resume {}; or name another folder: --set "
-                            "train.run_dir=DIR",
-                            paths.root));
+    throw Error(
+        fmt::format("{} holds a run already", paths.root),
+        fmt::format("go on with it: treepo train --resume {}; or name another folder: --set "
+                    "train.run_dir=DIR",
+                    paths.root));
   }
   file_system().make_directories(paths.root);
 }

@@ -7,8 +7,8 @@
 
 namespace treepo {
 
-// RUN/config.toml (everything resolved), metrics.jsonl, samples.jsonl, checkpoints/, reference/ (the
-// reference model, where an objective needs one).
+// RUN/config.toml (everything resolved), metrics.jsonl, samples.jsonl, checkpoints/, reference/
+// (the reference model, where an objective needs one).
 struct RunPaths {
   explicit RunPaths(const std::string& run_dir);
 

@@ -30,9 +30,9 @@ RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
   add_text_rules(callbacks, options.stop, text);
   callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
     const TrainingQuery& query = queries[index];
-    lines[index] = dump_json(
-        verifier ? scored_record(score_tree(query, tree, text, *verifier, options), text)
-                 : unscored_record(query, tree, text));
+    lines[index] =
+        dump_json(verifier ? scored_record(score_tree(query, tree, text, *verifier, options), text)
+                           : unscored_record(query, tree, text));
     for (; written < lines.size() && lines[written]; ++written) {
       write(*lines[written]);
       lines[written].emplace();  // gives its memory back

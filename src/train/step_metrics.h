@@ -13,8 +13,8 @@ namespace treepo {
 // The optimiser steps of one batch together.
 struct BatchUpdate {
   ObjectiveStatistics objective;
-  // Of the updates before the weights changed: the sampler's and the trainer's log-probs of the same
-  // weights. All updates' where old log-probs were recomputed.
+  // Of the updates before the weights changed: the sampler's and the trainer's log-probs of the
+  // same weights. All updates' where old log-probs were recomputed.
   ObjectiveStatistics same_weights;
   double gradient_norm_sum = 0, gradient_norm_max = 0;
   int64_t steps = 0, skipped = 0;

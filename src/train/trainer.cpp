@@ -106,8 +106,8 @@ TrainSummary Trainer::run(const std::function<bool()>& stop_requested) {
     const bool evaluate_now =
         last || (options_.evaluate.every > 0 && state_.step % options_.evaluate.every == 0);
     const bool improved = evaluate_now && evaluate_and_log();
-    const bool checkpoint_due = options_.train.checkpoint_every > 0 &&
-                                state_.step % options_.train.checkpoint_every == 0;
+    const bool checkpoint_due =
+        options_.train.checkpoint_every > 0 && state_.step % options_.train.checkpoint_every == 0;
     if (last || interrupted || improved || checkpoint_due) save_checkpoint();
   }
   return {.state = state_,
@@ -192,8 +192,8 @@ void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& time
   PhaseTimes::Scope scope = times.measure("advantage");
   std::vector<QueryRewards> queries;
   for (const ScoredTree& scored : trees) {
-    queries.push_back(query_rewards(scored.query.problem.id, scored.tree, scored.tree.leaves(),
-                                    scored.rewards));
+    queries.push_back(
+        query_rewards(scored.query.problem.id, scored.tree, scored.tree.leaves(), scored.rewards));
   }
   std::vector<LeafAdvantages> advantages = leaf_advantages(queries, options_.advantage);
   for (size_t i = 0; i < trees.size(); ++i) trees[i].advantages = std::move(advantages[i].values);
@@ -202,9 +202,8 @@ void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& time
 std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>& trees) const {
   std::vector<TrainingTree> training;
   for (const ScoredTree& scored : trees) {
-    training.push_back({.tree = &scored.tree,
-                        .leaves = scored.tree.leaves(),
-                        .advantages = scored.advantages});
+    training.push_back(
+        {.tree = &scored.tree, .leaves = scored.tree.leaves(), .advantages = scored.advantages});
   }
   const PackRunOptions run = pack_run_options(options_);
   if (options_.update.recompute_old_logprobs) {

@@ -9,8 +9,8 @@ namespace treepo {
 
 namespace {
 
-// Decodes only as many of the newest tokens as the longest stop string can span: a token is at least
-// one byte, and a character cut off at the front spans at most four.
+// Decodes only as many of the newest tokens as the longest stop string can span: a token is at
+// least one byte, and a character cut off at the front spans at most four.
 bool ends_with_any(const SearchTree& tree, int32_t node, const std::vector<std::string>& stops,
                    size_t longest, const TokenText& text) {
   const std::vector<int32_t> response = tree.response(node);
@@ -45,10 +45,11 @@ void add_text_rules(RolloutCallbacks& callbacks, const StopOptions& options,
                     const TokenText& text) {
   callbacks.judge_segment = [&options, &text](const Query&, const SearchTree& tree, int32_t node) {
     const std::string segment = segment_text(tree, node, text);
-    return SegmentFacts{.answer = options.answer != "none" && has_complete_box(segment),
-                        .repetition = options.repetition &&
-                                      repeats(segment, static_cast<size_t>(options.repetition_length),
-                                              static_cast<size_t>(options.repetition_count))};
+    return SegmentFacts{
+        .answer = options.answer != "none" && has_complete_box(segment),
+        .repetition =
+            options.repetition && repeats(segment, static_cast<size_t>(options.repetition_length),
+                                          static_cast<size_t>(options.repetition_count))};
   };
   size_t longest = 0;
   for (const std::string& stop : options.stop_strings) longest = std::max(longest, stop.size());

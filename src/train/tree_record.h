@@ -6,8 +6,8 @@
 
 namespace treepo {
 
-// A sampled tree as a line of trees.jsonl and samples.jsonl: tree_to_json (rollout/tree_json.h) with
-// texts, scores and advantages.
+// A sampled tree as a line of trees.jsonl and samples.jsonl: tree_to_json (rollout/tree_json.h)
+// with texts, scores and advantages.
 
 // A tree that nothing has judged; `query_id` is the problem's id.
 OrderedJson unscored_record(const TrainingQuery& query, const SearchTree& tree,

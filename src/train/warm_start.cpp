@@ -42,14 +42,14 @@ void warm_start(Decoder& decoder, const Tokenizer& tokenizer, const RunOptions& 
   const Timer timer;
   int64_t tokens = 0;
   for (int64_t step = 0; step < warm.steps; ++step) {
-    const std::vector<Example> examples = demonstrations(task, step * warm.batch, warm.batch,
-                                                         warm.carry_bug, tokenizer, eos_id);
+    const std::vector<Example> examples =
+        demonstrations(task, step * warm.batch, warm.batch, warm.carry_bug, tokenizer, eos_id);
     const SupervisedReport report =
         supervised_update(decoder, optimizer, examples,
                           scheduled_learning_rate(optimizer_options, step, warm.steps), run);
     if (!std::isfinite(report.loss) || report.step.skipped) {
-      throw Error(fmt::format("warm start step {}: loss {}, gradient norm {}", step + 1, report.loss,
-                              report.step.gradient_norm),
+      throw Error(fmt::format("warm start step {}: loss {}, gradient norm {}", step + 1,
+                              report.loss, report.step.gradient_norm),
                   "lower warm_start.learning_rate");
     }
     tokens += report.tokens;

@@ -10,9 +10,9 @@
 namespace treepo {
 
 struct WarmStartProgress {
-  int64_t step = 0;      // from 1
-  double loss = 0;       // mean negative log-prob of a response token, nats
-  int64_t tokens = 0;    // response tokens learned from so far
+  int64_t step = 0;    // from 1
+  double loss = 0;     // mean negative log-prob of a response token, nats
+  int64_t tokens = 0;  // response tokens learned from so far
   double seconds = 0;
 };
 
