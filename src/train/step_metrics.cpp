@@ -118,8 +118,7 @@ void add_times(Metrics& metrics, const CollectedBatch& batch, const BatchUpdate&
   metrics.set("time/verify", times.seconds("verify"));
   metrics.set("time/advantage", times.seconds("advantage"));
   metrics.set("time/update", learn);
-  metrics.set("time/pack", times.seconds("pack"));
-  metrics.set("time/overhead", seconds - model - (learn - times.seconds("pack")));
+  metrics.set("time/overhead", seconds - model - learn);
   metrics.set("speed/unique_tokens_per_s", ratio(sums.unique_tokens, sample));
   metrics.set("speed/trajectory_tokens_per_s", ratio(sums.tokens, sample));
   metrics.set("speed/trajectories_per_s", ratio(sums.count, sample));

@@ -23,7 +23,7 @@ struct BatchUpdate {
   void add(const UpdateReport& report, bool weights_as_sampled);
 };
 
-// metrics.jsonl's line of one training step; docs/metrics.md says what each name means.
+// metrics.jsonl's line of one training step.
 Metrics step_metrics(const CollectedBatch& batch, const BatchUpdate& update,
                      const RolloutStats& before, const RolloutStats& after, double learning_rate,
                      const PhaseTimes& times, double seconds);
