@@ -115,6 +115,9 @@ TEST_P(DrawToken, TiesGoToTheSmallerId) {
   EXPECT_EQ(draw_token(logits.data(), 5, {.temperature = 0}, 0.99).token, 1);
   for (const double u : {0.0, 0.5, 0.999})
     EXPECT_LE(draw_token(logits.data(), 5, {.top_k = 2}, u).token, 2);
+  const std::vector<float> equal(4, 1.0f);  // two of them have just the mass
+  EXPECT_EQ(draw_token(equal.data(), 4, {.top_p = 0.5}, 0.999).token, 1);
+  EXPECT_EQ(draw_token(equal.data(), 4, {.top_p = 0.5}, 0.999).cut_mass, 0.5);
 }
 
 TEST_P(DrawToken, TokensOfNoProbabilityAreNeverDrawn) {
