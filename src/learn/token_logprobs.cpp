@@ -111,6 +111,7 @@ class TokenLogprobsFunction : public torch::autograd::Function<TokenLogprobsFunc
     });
     ctx->save_for_backward(
         {hidden, head_weight, rows, target_source, target_token, entropy, log_sum});
+    ctx->set_materialize_grads(false);  // no entropy term: its gradient stays undefined
     ctx->saved_data["temperature"] = temperature;
     ctx->saved_data["chunk"] = chunk_size;
     return {logprob, entropy};

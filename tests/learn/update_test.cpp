@@ -1,6 +1,7 @@
 #include "learn/update.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -140,6 +141,7 @@ TEST(Update, RaisesWhatWasGoodAndLowersWhatWasBad) {
 }
 
 TEST(Update, RunsWithTheSameInputGiveTheSameBits) {
+  at::set_num_threads(2);
   const auto weights_after = [] {
     Decoder decoder = tiny_decoder(at::kFloat, kVocab);
     AdamW optimizer = make_optimizer(decoder, {});
@@ -151,6 +153,7 @@ TEST(Update, RunsWithTheSameInputGiveTheSameBits) {
   };
   const at::Tensor first = weights_after();
   EXPECT_TRUE(first.equal(weights_after()));
+  at::set_num_threads(1);
 }
 
 TEST(Update, BrokenLogprobSkipsTheStep) {
@@ -162,6 +165,18 @@ TEST(Update, BrokenLogprobSkipsTheStep) {
   const UpdateReport report = update(decoder, optimizer, {&duel.training, 1}, {}, 2, 1e-3, {});
   EXPECT_TRUE(report.step.skipped);
   EXPECT_TRUE(decoder.parameters().values().equal(before));
+}
+
+TEST(Update, EachStepStartsFromZeroGradients) {
+  Decoder decoder = tiny_decoder(at::kFloat, kVocab);
+  AdamW optimizer = make_optimizer(decoder, {});
+  Duel duel(decoder);
+  const auto norm = [&] {
+    return update(decoder, optimizer, {&duel.training, 1}, {}, 2, /*learning_rate=*/0.0, {})
+        .step.gradient_norm;
+  };
+  const double first = norm();
+  EXPECT_EQ(norm(), first);
 }
 
 TEST(Update, NothingToLearnFromSkipsTheStep) {
