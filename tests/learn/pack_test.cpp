@@ -215,6 +215,26 @@ TEST(SplitPacks, CutsBetweenTreesWherePossible) {
   EXPECT_THAT(split_packs(PackedTrees{}, 10), IsEmpty());
 }
 
+// A small tree, then one that fits a pack of its own: it must stay whole, however empty the first
+// pack.
+TEST(SplitPacks, KeepsATreeWholeThatFits) {
+  SearchTree small({1}, 8), large({2}, 8);
+  const auto grow = [](SearchTree& tree, int32_t parent, int32_t length) {
+    const int32_t node = tree.add_child(parent);
+    for (int32_t i = 0; i < length; ++i) tree.append(node, 3, -1, 0);
+    return node;
+  };
+  const int32_t only = grow(small, 0, 4), stem = grow(large, 0, 2);
+  const int32_t left = grow(large, stem, 6), right = grow(large, stem, 6);
+  const std::vector<TrainingTree> batch = {
+      {.tree = &small, .leaves = {only}, .advantages = {1}},
+      {.tree = &large, .leaves = {left, right}, .advantages = {1, -1}}};
+  const auto packs = split_packs(pack_trees(batch), 14);
+  ASSERT_EQ(packs.size(), 2u);
+  EXPECT_EQ(packs[0].sequence.size(), 4);
+  EXPECT_EQ(packs[1].sequence.size(), 13);
+}
+
 TEST(Pack, Examples) {
   const std::vector<Example> examples = {{.prompt = {1, 2}, .response = {3, 4}},
                                          {.prompt = {9}, .response = {}},
