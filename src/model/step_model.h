@@ -38,6 +38,33 @@ struct StepBatch {
   }
 };
 
+// What a model's steps took and read so far, by part. Seconds are the host's: on a device that runs
+// on its own they say when work was handed over, not when it was done.
+struct StepProfile {
+  double linear_seconds = 0;     // matrix products, and the norms and activations between them
+  double attention_seconds = 0;  // storing keys and values included
+  double draw_seconds = 0;
+  int64_t weight_bytes = 0;     // of weights that matrix products read, once for each step
+  int64_t key_value_bytes = 0;  // of keys and values, each counted once for each step
+
+  StepProfile& operator+=(const StepProfile& other) {
+    linear_seconds += other.linear_seconds;
+    attention_seconds += other.attention_seconds;
+    draw_seconds += other.draw_seconds;
+    weight_bytes += other.weight_bytes;
+    key_value_bytes += other.key_value_bytes;
+    return *this;
+  }
+  friend StepProfile operator-(StepProfile a, const StepProfile& b) {
+    a.linear_seconds -= b.linear_seconds;
+    a.attention_seconds -= b.attention_seconds;
+    a.draw_seconds -= b.draw_seconds;
+    a.weight_bytes -= b.weight_bytes;
+    a.key_value_bytes -= b.key_value_bytes;
+    return a;
+  }
+};
+
 // The model as rollout sees it: forward and draw happen behind this interface, on the device, and a
 // few bytes for each draw come back.
 class StepModel {
@@ -54,6 +81,8 @@ class StepModel {
 
   // Runs the rows, stores their keys and values in `slots`, and draws; drawn[i] answers draws[i].
   virtual void step(const StepBatch& batch, std::vector<DrawnToken>& drawn) = 0;
+
+  virtual StepProfile profile() const { return {}; }  // a model that keeps none says nothing
 };
 
 }  // namespace treepo

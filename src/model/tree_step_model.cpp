@@ -3,13 +3,47 @@
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 
+#include <numeric>
+
 #include "base/error.h"
+#include "base/timer.h"
 #include "model/draw_tokens.h"
 
 namespace treepo {
 
+namespace {
+
+// Adds the time that another layer takes.
+class TimedAttention : public AttentionLayer {
+ public:
+  TimedAttention(AttentionLayer& attention, double& seconds)
+      : attention_(attention), seconds_(seconds) {}
+
+  at::Tensor attend(int64_t layer, const at::Tensor& qkv) override {
+    const Timer timer;
+    at::Tensor out = attention_.attend(layer, qkv);
+    seconds_ += timer.seconds();
+    return out;
+  }
+
+ private:
+  AttentionLayer& attention_;
+  double& seconds_;
+};
+
+int64_t bytes_of_products(const Decoder& decoder) {
+  int64_t numbers = decoder.head_weight().numel();  // the embedding itself is only looked up
+  for (const auto& [name, shape] : decoder.parameters().named_shapes())
+    if (shape.size() == 2 && name.starts_with("model.layers.")) numbers += shape[0] * shape[1];
+  return numbers * static_cast<int64_t>(c10::elementSize(decoder.dtype()));
+}
+
+}  // namespace
+
 TreeStepModel::TreeStepModel(const Decoder& decoder, KernelChoice kernels)
-    : decoder_(decoder), use_kernels_(kernels == KernelChoice::best && decoder.device().is_cpu()) {}
+    : decoder_(decoder),
+      use_kernels_(kernels == KernelChoice::best && decoder.device().is_cpu()),
+      weight_bytes_(bytes_of_products(decoder)) {}
 
 int32_t TreeStepModel::vocab_size() const {
   return static_cast<int32_t>(decoder_.config().vocab_size);
@@ -61,6 +95,13 @@ void TreeStepModel::check_batch(const StepBatch& batch) const {
                  batch.positions[row], batch.slots[row]);
 }
 
+void TreeStepModel::count_bytes(const StepBatch& batch) {
+  const std::vector<int32_t>& keys = batch.attention.run_tokens;
+  profile_.weight_bytes += weight_bytes_;
+  profile_.key_value_bytes +=
+      bytes_per_page(1) * std::accumulate(keys.begin(), keys.end(), int64_t{0});
+}
+
 at::Tensor TreeStepModel::to_device(const std::vector<int32_t>& values) const {
   at::Tensor host = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
   std::copy(values.begin(), values.end(), host.mutable_data_ptr<int64_t>());
@@ -71,6 +112,8 @@ void TreeStepModel::step(const StepBatch& batch, std::vector<DrawnToken>& drawn)
   drawn.clear();
   if (batch.num_rows() == 0) return;
   check_batch(batch);
+  count_bytes(batch);
+  const Timer forward;
   const c10::InferenceMode no_gradients;
 
   // Several draws may share a row: its logits are computed once.
@@ -86,14 +129,21 @@ void TreeStepModel::step(const StepBatch& batch, std::vector<DrawnToken>& drawn)
 
   const auto attention = use_kernels_ ? cached_attention_kernels(batch, cache_)
                                       : cached_attention_tensors(batch, cache_);
+  double attention_seconds = 0;
+  TimedAttention timed(*attention, attention_seconds);
   const at::Tensor hidden = decoder_.hidden(to_device(batch.tokens), to_device(batch.positions),
-                                            *attention, to_device(drawing_rows));
+                                            timed, to_device(drawing_rows));
+  at::Tensor logits;
+  if (!draws.empty()) logits = hidden.mm(decoder_.head_weight().t()).to(decoder_.attention_dtype());
+  profile_.attention_seconds += attention_seconds;
+  profile_.linear_seconds += forward.seconds() - attention_seconds;
   if (draws.empty()) return;
-  const at::Tensor logits = hidden.mm(decoder_.head_weight().t()).to(decoder_.attention_dtype());
+  const Timer draw;
   if (use_kernels_)
     draw_tokens_cpu(logits, batch.sampling, draws, drawn);
   else
     draw_tokens_on_device(logits, batch.sampling, draws, drawn);
+  profile_.draw_seconds += draw.seconds();
 }
 
 }  // namespace treepo

@@ -25,15 +25,19 @@ class TreeStepModel : public StepModel {
   void allocate_pages(int32_t num_pages, int32_t page_tokens) override;
   // Throws Error naming the token if the logits of a row that draws are not finite.
   void step(const StepBatch& batch, std::vector<DrawnToken>& drawn) override;
+  StepProfile profile() const override { return profile_; }
 
  private:
   at::Tensor to_device(const std::vector<int32_t>& values) const;  // int64
   void check_batch(const StepBatch& batch) const;
+  void count_bytes(const StepBatch& batch);
 
   const Decoder& decoder_;
   bool use_kernels_;
   int32_t num_pages_ = 0, page_tokens_ = 0;
   PagedCache cache_;
+  int64_t weight_bytes_ = 0;  // that the matrix products of one step read
+  StepProfile profile_;
 };
 
 }  // namespace treepo

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cstdint>
+
+namespace treepo {
+
+// Bytes per second that `threads` threads read from main memory together: the median of several
+// sums over 256 MiB, far more than the caches hold. What a program that does nothing but read its
+// weights and keys could reach.
+double measure_read_bandwidth(int threads);
+
+// The most memory that this process has held so far, in bytes.
+int64_t peak_memory_bytes();
+
+}  // namespace treepo

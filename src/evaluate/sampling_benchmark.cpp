@@ -1,0 +1,98 @@
+#include "evaluate/sampling_benchmark.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/timer.h"
+
+namespace treepo {
+
+namespace {
+
+double median(std::vector<double> values) {
+  TREEPO_CHECK(!values.empty(), "nothing was measured");
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  if (values.size() % 2 == 1) return *middle;
+  return (*middle + *std::max_element(values.begin(), middle)) / 2;
+}
+
+double ratio(int64_t above, int64_t below) {
+  return static_cast<double>(above) / static_cast<double>(std::max<int64_t>(below, 1));
+}
+
+}  // namespace
+
+double SamplingMeasurement::median_seconds() const {
+  return median(seconds);
+}
+
+double SamplingMeasurement::trajectories_per_second() const {
+  return static_cast<double>(stats.trajectories) / rounds() / median_seconds();
+}
+
+double SamplingMeasurement::unique_tokens_per_second() const {
+  return static_cast<double>(stats.drawn_tokens) / rounds() / median_seconds();
+}
+
+double SamplingMeasurement::trajectory_tokens_per_second() const {
+  return static_cast<double>(stats.trajectory_tokens) / rounds() / median_seconds();
+}
+
+double SamplingMeasurement::processed_tokens_per_second() const {
+  return static_cast<double>(stats.drawn_tokens + stats.prefilled_tokens) / rounds() /
+         median_seconds();
+}
+
+double SamplingMeasurement::sharing() const {
+  return ratio(stats.trajectory_tokens, stats.drawn_tokens);
+}
+
+std::vector<DepthTokens> tokens_by_depth(std::span<const SearchTree> trees) {
+  std::vector<DepthTokens> tokens;
+  const auto at_depth = [&](int32_t depth) -> DepthTokens& {
+    if (tokens.size() < static_cast<size_t>(depth)) tokens.resize(static_cast<size_t>(depth));
+    return tokens[static_cast<size_t>(depth) - 1];
+  };
+  for (const SearchTree& tree : trees) {
+    for (int32_t node = 1; node < tree.num_nodes(); ++node)
+      at_depth(tree.node(node).depth).unique += tree.node(node).num_tokens;
+    for (const int32_t leaf : tree.leaves()) {
+      const std::vector<int32_t> path = tree.path(leaf), used = tree.path_used_tokens(leaf);
+      for (size_t i = 1; i < path.size(); ++i)
+        at_depth(tree.node(path[i]).depth).trajectory += used[i];
+    }
+  }
+  return tokens;
+}
+
+std::vector<SamplingMeasurement> measure_sampling(
+    StepModel& model, std::span<const SamplingCase> cases, std::span<const Query> queries,
+    int64_t rounds, const std::function<void(int64_t done)>& progress) {
+  std::vector<SamplingMeasurement> measured(cases.size());
+  std::vector<RolloutEngine> engines;
+  int64_t done = 0;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    measured[i].name = cases[i].name;
+    measured[i].width = cases[i].settings.growth.width;
+    // Not timed: the model gets its memory.
+    const auto trees = RolloutEngine(model, cases[i].settings).run(queries);
+    measured[i].by_depth = tokens_by_depth(trees);
+    engines.emplace_back(model, cases[i].settings);
+    if (progress) progress(++done);
+  }
+  for (int64_t round = 0; round < rounds; ++round) {
+    for (size_t i = 0; i < cases.size(); ++i) {
+      const StepProfile before = model.profile();
+      const Timer timer;
+      engines[i].run(queries);
+      measured[i].seconds.push_back(timer.seconds());
+      measured[i].profile += model.profile() - before;
+      if (progress) progress(++done);
+    }
+  }
+  for (size_t i = 0; i < cases.size(); ++i) measured[i].stats = engines[i].stats();
+  return measured;
+}
+
+}  // namespace treepo
