@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/timer.h"
 
 namespace treepo {
 
@@ -25,8 +26,10 @@ ObjectiveStatistics accumulate_gradients(Decoder& decoder, std::span<const Packe
 UpdateReport update(Decoder& decoder, AdamW& optimizer, std::span<const TrainingTree> trees,
                     const ObjectiveOptions& objective, int64_t max_response_tokens,
                     double learning_rate, const PackRunOptions& options) {
+  const Timer timer;
   const std::vector<PackedTrees> packs = make_packs(trees, leaf_weight(objective.kind), options);
   UpdateReport report;
+  report.pack_seconds = timer.seconds();
   for (const TrainingTree& tree : trees) {
     report.trajectories += static_cast<int64_t>(tree.leaves.size());
   }

@@ -21,6 +21,7 @@ struct UpdateReport {
   int64_t unique_tokens = 0;      // decoded tokens in any of them
   int64_t packed_tokens = 0;      // run through the model, prompts included
   int64_t packs = 0;
+  double pack_seconds = 0;  // of the time it took: laying the trees out
 };
 
 // Adds the gradient of the loss over the packs to the decoder's gradients (enable_gradients()

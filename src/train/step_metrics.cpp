@@ -118,7 +118,8 @@ void add_times(Metrics& metrics, const CollectedBatch& batch, const BatchUpdate&
   metrics.set("time/verify", times.seconds("verify"));
   metrics.set("time/advantage", times.seconds("advantage"));
   metrics.set("time/update", learn);
-  metrics.set("time/overhead", seconds - model - learn);
+  metrics.set("time/pack", update.pack_seconds);
+  metrics.set("time/overhead", seconds - model - (learn - update.pack_seconds));
   metrics.set("speed/unique_tokens_per_s", ratio(sums.unique_tokens, sample));
   metrics.set("speed/trajectory_tokens_per_s", ratio(sums.tokens, sample));
   metrics.set("speed/trajectories_per_s", ratio(sums.count, sample));
@@ -135,6 +136,7 @@ void BatchUpdate::add(const UpdateReport& report, bool weights_as_sampled) {
   trajectory_tokens += report.trajectory_tokens;
   unique_tokens += report.unique_tokens;
   packed_tokens += report.packed_tokens;
+  pack_seconds += report.pack_seconds;
   if (report.step.skipped) {
     ++skipped;
     return;

@@ -19,6 +19,7 @@ struct BatchUpdate {
   double gradient_norm_sum = 0, gradient_norm_max = 0;
   int64_t steps = 0, skipped = 0;
   int64_t trajectory_tokens = 0, unique_tokens = 0, packed_tokens = 0;
+  double pack_seconds = 0;
 
   void add(const UpdateReport& report, bool weights_as_sampled);
 };
