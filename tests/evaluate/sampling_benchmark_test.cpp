@@ -1,0 +1,95 @@
+#include "evaluate/sampling_benchmark.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "evaluate/machine_roof.h"
+#include "rollout/fake_model.h"
+
+namespace treepo {
+namespace {
+
+constexpr int32_t kVocab = 8;
+
+LogitModel uniform_model() {
+  return LogitModel(kVocab,
+                    [](const std::vector<int32_t>&) { return std::vector<double>(kVocab, 0.0); });
+}
+
+std::vector<SamplingCase> both_ways() {
+  RolloutSettings trees;
+  trees.growth.width = 4;
+  trees.growth.depth = 3;
+  trees.growth.segment_tokens = 5;
+  RolloutSettings sequential = trees;
+  sequential.growth.sequential = true;
+  return {{"sequential", sequential}, {"tree", trees}};
+}
+
+// No path ends before depth 3, so that a tree of width 4 is
+//   2 nodes at depth 1, 4 at depth 2, 4 at depth 3, of 5 tokens each.
+TEST(SamplingBenchmark, CountsWhatADrawnTreeHas) {
+  LogitModel model = uniform_model();
+  const std::vector<Query> queries = {{.id = 1, .prompt = {1, 2}}, {.id = 2, .prompt = {3}}};
+  int64_t runs = 0;
+  const auto measured =
+      measure_sampling(model, both_ways(), queries, 3, [&](int64_t done) { runs = done; });
+  EXPECT_EQ(runs, 2 * (3 + 1));
+  ASSERT_EQ(measured.size(), 2u);
+
+  const SamplingMeasurement &sequential = measured[0], &tree = measured[1];
+  EXPECT_EQ(sequential.stats.drawn_tokens, 3 * 2 * 4 * 15);
+  EXPECT_EQ(sequential.stats.trajectory_tokens, 3 * 2 * 4 * 15);
+  EXPECT_DOUBLE_EQ(sequential.sharing(), 1.0);
+  EXPECT_EQ(tree.stats.drawn_tokens, 3 * 2 * (2 + 4 + 4) * 5);
+  EXPECT_EQ(tree.stats.trajectory_tokens, 3 * 2 * 4 * 15);
+  EXPECT_DOUBLE_EQ(tree.sharing(), 60.0 / 50.0);
+  ASSERT_EQ(tree.by_depth.size(), 3u);
+  for (size_t depth = 0; depth < 3; ++depth) {
+    EXPECT_EQ(tree.by_depth[depth].unique, 2 * 5 * (depth == 0 ? 2 : 4));
+    EXPECT_EQ(tree.by_depth[depth].trajectory, 2 * 5 * 4);
+  }
+  // Prompts of 3 tokens in all, once a round.
+  EXPECT_DOUBLE_EQ(tree.processed_tokens_per_second() * tree.median_seconds(), 2 * 50 + 3);
+  EXPECT_DOUBLE_EQ(tree.trajectories_per_second() * tree.median_seconds(), 8);
+}
+
+TEST(SamplingBenchmark, MedianOfRounds) {
+  SamplingMeasurement m;
+  m.seconds = {3, 1, 2};
+  EXPECT_DOUBLE_EQ(m.median_seconds(), 2);
+  m.seconds = {4, 1, 2, 3};
+  EXPECT_DOUBLE_EQ(m.median_seconds(), 2.5);
+}
+
+// A fallback that kept 2 of 4 tokens of node 1:
+//   0 ─ 1 AAAA ─ 2 BB         trajectory AAAABB
+//             └─ 3 CCC        keeps 2: trajectory AACCC
+TEST(SamplingBenchmark, DepthsCountUsedTokensOnly) {
+  SearchTree tree({7}, 4);
+  const int32_t a = tree.add_child(0);
+  for (int i = 0; i < 4; ++i) tree.append(a, 1, -1, 1);
+  const int32_t b = tree.add_child(a);
+  for (int i = 0; i < 2; ++i) tree.append(b, 1, -1, 1);
+  tree.stop(b, StopReason::eos);
+  const int32_t c = tree.add_child(a, 2);
+  for (int i = 0; i < 3; ++i) tree.append(c, 1, -1, 1);
+  tree.stop(c, StopReason::eos);
+  const auto tokens = tokens_by_depth(std::vector<SearchTree>{tree});
+  ASSERT_EQ(tokens.size(), 2u);
+  EXPECT_EQ(tokens[0].unique, 4);
+  EXPECT_EQ(tokens[0].trajectory, 4 + 2);
+  EXPECT_EQ(tokens[1].unique, 5);
+  EXPECT_EQ(tokens[1].trajectory, 5);
+}
+
+TEST(MachineRoof, IsOfAPlausibleSize) {
+  const double bandwidth = measure_read_bandwidth(1);
+  EXPECT_GT(bandwidth, 1e8);
+  EXPECT_LT(bandwidth, 1e13);
+  EXPECT_GT(peak_memory_bytes(), int64_t{256} << 20);  // the array that was read
+}
+
+}  // namespace
+}  // namespace treepo
