@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "kernels/bfloat16.h"
 #include "kernels/isa.h"
 #include "kernels/packed_block.h"
 #include "kernels/parallel.h"

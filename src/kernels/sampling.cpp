@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "kernels/bfloat16.h"
 #include "kernels/isa.h"
 
 #define TREEPO_KERNEL_BODY "kernels/sampling.inc"

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/bfloat16.h"
+
 namespace treepo {
 
 // Attention of queries over a paged key/value cache, as a list of (run of keys, queries below it).
@@ -12,11 +14,11 @@ namespace treepo {
 // and 9; page_tokens = 4; queries 0 and 1 decode one token each:
 //   piece_page       = [7, 4, 9]        page of each piece
 //   piece_tokens     = [3, 2, 1]        how many of the page's first tokens belong to the piece
-//   run_piece_begin  = [0, 1, 2, 3]     run r is pieces [begin[r], begin[r + 1]), read in this
-//   order run_tokens       = [3, 2, 1]        sum of its pieces' tokens run_pair_begin   = [0, 2,
-//   3, 4]     run r serves pairs [begin[r], begin[r + 1]) pair_query       = [0, 1, 0, 1]     query
-//   row, ascending within a run pair_visible     = [3, 3, 2, 1]     how many of the run's first
-//   keys that query sees, >= 1
+//   run_piece_begin  = [0, 1, 2, 3]     run r: pieces [begin[r], begin[r + 1]), read in this order
+//   run_tokens       = [3, 2, 1]        sum of its pieces' tokens
+//   run_pair_begin   = [0, 2, 3, 4]     run r serves pairs [begin[r], begin[r + 1])
+//   pair_query       = [0, 1, 0, 1]     query row, ascending within a run
+//   pair_visible     = [3, 3, 2, 1]     how many of the run's first keys that query sees, >= 1
 // A run of keys is read once for all its queries. Several queries of one prefill that lie in one
 // run see 1, 2, 3, … of its keys: that is the causal mask.
 struct TreeAttentionWork {
@@ -38,23 +40,22 @@ struct TreeAttentionWork {
 
 struct AttentionShape {
   int32_t num_heads = 0;
-  int32_t num_kv_heads =
-      0;  // divides num_heads; head h reads key/value head h / (heads / kv heads)
+  int32_t num_kv_heads = 0;  // divides num_heads; head h reads that of h / (heads / kv heads)
   int32_t head_dim = 0;
 };
 
-// CPU kernel. T: float or double; arithmetic in T, softmax by merging (m, l, o) over runs in a
-// fixed order that depends on neither thread count nor batch.
+// CPU kernel. S, what keys and values are stored as: float, double or BFloat16; all else is in
+// Arithmetic<S>. Softmax by merging (m, l, o) over runs in a fixed order that depends on neither
+// thread count nor batch.
 //   queries  [num_queries, num_heads, head_dim], `query_stride` elements from row to row
-//   keys    [pages, num_kv_heads, head_dim, page_tokens]: tokens innermost, so that a vector of
-//   them
-//           is one load; quickest where page_tokens is a multiple of 16 (float) or 8 (double)
-//   values  [pages, num_kv_heads, page_tokens, head_dim], readable 64 bytes beyond their end
+//   keys     [pages, num_kv_heads, head_dim, page_tokens]: tokens innermost, so that a vector of
+//            them is one load; quickest where page_tokens is a multiple of 16 (double: 8)
+//   values   [pages, num_kv_heads, page_tokens, head_dim], readable 64 bytes beyond their end
 // What lies in slots that no run lists may be anything.
 //   out      [num_queries, num_heads, head_dim], contiguous
-template <typename T>
-void tree_attention_cpu(const TreeAttentionWork& work, const AttentionShape& shape, T scale,
-                        const T* queries, int64_t query_stride, int32_t num_queries, const T* keys,
-                        const T* values, T* out);
+template <typename S>
+void tree_attention_cpu(const TreeAttentionWork& work, const AttentionShape& shape,
+                        Arithmetic<S> scale, const Arithmetic<S>* queries, int64_t query_stride,
+                        int32_t num_queries, const S* keys, const S* values, Arithmetic<S>* out);
 
 }  // namespace treepo

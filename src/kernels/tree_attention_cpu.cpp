@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "kernels/bfloat16.h"
 #include "kernels/isa.h"
 #include "kernels/parallel.h"
 #include "kernels/tree_attention.h"
@@ -25,12 +26,14 @@ struct ChunkId {
   int64_t first_key, first_row;
 };
 
-template <typename T>
+template <typename S>
 class TreeAttention {
+  using T = Arithmetic<S>;
+
  public:
   TreeAttention(const TreeAttentionWork& work, const AttentionShape& shape, T scale,
-                const T* queries, int64_t query_stride, int32_t num_queries, const T* keys,
-                const T* values)
+                const T* queries, int64_t query_stride, int32_t num_queries, const S* keys,
+                const S* values)
       : work_(work),
         scale_(scale),
         queries_(queries),
@@ -137,32 +140,33 @@ class TreeAttention {
     const int32_t first_pair = work_.run_pair_begin[static_cast<size_t>(id.run)];
     const int64_t first_row = id.first_row + kv_head * run_pairs(id.run) * group_;
     const int64_t page_head = work_.page_tokens * head_dim_;
-    const TreeChunk<T> chunk = {.pair_query = work_.pair_query.data() + first_pair,
-                                .pair_visible = work_.pair_visible.data() + first_pair,
-                                .num_pairs = run_pairs(id.run),
-                                .first_key = id.first_key,
-                                .piece_page = work_.piece_page.data() + id.first_piece,
-                                .piece_tokens = work_.piece_tokens.data() + id.first_piece,
-                                .num_pieces = id.num_pieces,
-                                .group = group_,
-                                .head_dim = head_dim_,
-                                .padded_dim = padded_dim_,
-                                .page_tokens = work_.page_tokens,
-                                .queries = queries_ + kv_head * group_ * head_dim_,
-                                .query_stride = query_stride_,
-                                .keys = keys_ + kv_head * page_head,
-                                .values = values_ + kv_head * page_head,
-                                .page_stride = kv_heads_ * page_head,
-                                .scale = scale_,
-                                .largest = largest_ + first_row,
-                                .totals = totals_ + first_row,
-                                .sums = sums_ + first_row * padded_dim_};
-    TREEPO_FOR_ISA(tree_chunk<T>)(chunk);
+    const TreeChunk<T, S> chunk = {.pair_query = work_.pair_query.data() + first_pair,
+                                   .pair_visible = work_.pair_visible.data() + first_pair,
+                                   .num_pairs = run_pairs(id.run),
+                                   .first_key = id.first_key,
+                                   .piece_page = work_.piece_page.data() + id.first_piece,
+                                   .piece_tokens = work_.piece_tokens.data() + id.first_piece,
+                                   .num_pieces = id.num_pieces,
+                                   .group = group_,
+                                   .head_dim = head_dim_,
+                                   .padded_dim = padded_dim_,
+                                   .page_tokens = work_.page_tokens,
+                                   .queries = queries_ + kv_head * group_ * head_dim_,
+                                   .query_stride = query_stride_,
+                                   .keys = keys_ + kv_head * page_head,
+                                   .values = values_ + kv_head * page_head,
+                                   .page_stride = kv_heads_ * page_head,
+                                   .scale = scale_,
+                                   .largest = largest_ + first_row,
+                                   .totals = totals_ + first_row,
+                                   .sums = sums_ + first_row * padded_dim_};
+    TREEPO_FOR_ISA(tree_chunk<T, S>)(chunk);
   }
 
   const TreeAttentionWork& work_;
   T scale_;
-  const T *queries_, *keys_, *values_;
+  const T* queries_;
+  const S *keys_, *values_;
   int64_t query_stride_, num_queries_, kv_heads_, group_, head_dim_, padded_dim_ = 0;
   std::vector<ChunkId> chunks_;
   std::vector<int64_t> part_begin_;  // [queries + 1]
@@ -174,22 +178,24 @@ class TreeAttention {
 
 }  // namespace
 
-template <typename T>
-void tree_attention_cpu(const TreeAttentionWork& work, const AttentionShape& shape, T scale,
-                        const T* queries, int64_t query_stride, int32_t num_queries, const T* keys,
-                        const T* values, T* out) {
+template <typename S>
+void tree_attention_cpu(const TreeAttentionWork& work, const AttentionShape& shape,
+                        Arithmetic<S> scale, const Arithmetic<S>* queries, int64_t query_stride,
+                        int32_t num_queries, const S* keys, const S* values, Arithmetic<S>* out) {
   TREEPO_CHECK(shape.num_kv_heads > 0 && shape.num_heads % shape.num_kv_heads == 0 &&
                    shape.head_dim > 0 && work.page_tokens > 0,
                "{} heads, {} key/value heads of {}, pages of {}", shape.num_heads,
                shape.num_kv_heads, shape.head_dim, work.page_tokens);
-  TreeAttention<T>(work, shape, scale, queries, query_stride, num_queries, keys, values).run(out);
+  TreeAttention<S>(work, shape, scale, queries, query_stride, num_queries, keys, values).run(out);
 }
 
-template void tree_attention_cpu<float>(const TreeAttentionWork&, const AttentionShape&, float,
-                                        const float*, int64_t, int32_t, const float*, const float*,
-                                        float*);
-template void tree_attention_cpu<double>(const TreeAttentionWork&, const AttentionShape&, double,
-                                         const double*, int64_t, int32_t, const double*,
-                                         const double*, double*);
+#define TREEPO_INSTANTIATE(S)                                                                \
+  template void tree_attention_cpu<S>(const TreeAttentionWork&, const AttentionShape&,       \
+                                      Arithmetic<S>, const Arithmetic<S>*, int64_t, int32_t, \
+                                      const S*, const S*, Arithmetic<S>*);
+TREEPO_INSTANTIATE(float)
+TREEPO_INSTANTIATE(double)
+TREEPO_INSTANTIATE(BFloat16)
+#undef TREEPO_INSTANTIATE
 
 }  // namespace treepo

@@ -10,8 +10,9 @@ inline constexpr int64_t kTreeTile = 64;  // columns of scores at once
 inline constexpr int64_t kTreeRows = 64;  // rows of scores at once
 
 // A chunk of a run and one key/value head, as the kernels of tree_attention.inc take them. A row is
-// one (query, head); all heads that read this key/value head are rows of the same products.
-template <typename T>
+// one (query, head); all heads that read this key/value head are rows of the same products. T is
+// what is computed in, S what keys and values are stored as.
+template <typename T, typename S>
 struct TreeChunk {
   // Queries of the run. visible counts from the run's first key, as does first_key.
   const int32_t* pair_query;    // [num_pairs]
@@ -26,8 +27,8 @@ struct TreeChunk {
   int64_t page_tokens;
   const T* queries;  // of this key/value head's first query head
   int64_t query_stride;
-  const T* keys;    // of this key/value head in page 0: [head_dim, page_tokens]
-  const T* values;  // likewise: [page_tokens, head_dim]
+  const S* keys;    // of this key/value head in page 0: [head_dim, page_tokens]
+  const S* values;  // likewise: [page_tokens, head_dim]
   int64_t page_stride;
   T scale;
 

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "kernels/tree_attention.h"
+#include "model/kernel_type.h"
 
 namespace treepo {
 
@@ -26,34 +27,35 @@ class KernelAttention : public AttentionLayer {
   KernelAttention(const StepBatch& batch, PagedCache& cache) : batch_(batch), cache_(cache) {}
 
   at::Tensor attend(int64_t layer, const at::Tensor& qkv) override {
-    const at::Tensor wide = qkv.to(cache_.keys.scalar_type()).contiguous();
-    at::Tensor out = at::empty({qkv.size(0), qkv.size(1) - 2 * cache_.keys.size(2), qkv.size(2)},
-                               wide.options());
-    if (wide.scalar_type() == at::kDouble)
-      run<double>(layer, wide, out);
-    else
-      run<float>(layer, wide, out);
+    at::Tensor out;
+    with_kernel_type(cache_.keys, [&]<typename S>(S) { out = run<S>(layer, qkv); });
     return out.view({qkv.size(0), -1}).to(qkv.scalar_type());
   }
 
  private:
-  template <typename T>
-  void run(int64_t layer, const at::Tensor& qkv, at::Tensor& out) {
+  // S: what the cache stores. Returns [rows, num_heads, head_dim] in Arithmetic<S>.
+  template <typename S>
+  at::Tensor run(int64_t layer, const at::Tensor& qkv) {
+    using T = Arithmetic<S>;
     const AttentionShape shape = shape_of(cache_, qkv);
     const int64_t stride = qkv.size(1) * shape.head_dim;
-    const T* rows = qkv.const_data_ptr<T>();
-    T* keys = cache_.keys.mutable_data_ptr<T>() + layer * cache_.keys.stride(0);
-    T* values = cache_.values.mutable_data_ptr<T>() + layer * cache_.values.stride(0);
+    const at::Tensor stored = qkv.to(cache_.keys.scalar_type()).contiguous();
+    S* keys = mutable_elements<S>(cache_.keys) + layer * cache_.keys.stride(0);
+    S* values = mutable_elements<S>(cache_.values) + layer * cache_.values.stride(0);
     for (int32_t row = 0; row < batch_.num_rows(); ++row) {
       const int32_t slot = batch_.slots[static_cast<size_t>(row)];
       if (slot < 0) continue;
-      const T* key = rows + row * stride + shape.num_heads * shape.head_dim;
+      const S* key = const_elements<S>(stored) + row * stride + shape.num_heads * shape.head_dim;
       store_key(shape, slot, key, keys);
       store_value(shape, slot, key + shape.num_kv_heads * shape.head_dim, values);
     }
+    const auto compute = c10::CppTypeToScalarType<T>::value;
+    const at::Tensor wide = qkv.to(compute).contiguous();
+    at::Tensor out = at::empty({qkv.size(0), shape.num_heads, shape.head_dim}, wide.options());
     const auto scale = static_cast<T>(1 / std::sqrt(static_cast<double>(shape.head_dim)));
-    tree_attention_cpu<T>(batch_.attention, shape, scale, rows, stride, batch_.num_rows(), keys,
-                          values, out.mutable_data_ptr<T>());
+    tree_attention_cpu<S>(batch_.attention, shape, scale, wide.const_data_ptr<T>(), stride,
+                          batch_.num_rows(), keys, values, out.mutable_data_ptr<T>());
+    return out;
   }
 
   // from: [num_kv_heads, head_dim] of one token.
@@ -96,20 +98,21 @@ class TensorAttention : public AttentionLayer {
   at::Tensor attend(int64_t layer, const at::Tensor& qkv) override {
     const AttentionShape shape = shape_of(cache_, qkv);
     const auto parts =
-        qkv.to(cache_.keys.scalar_type())
-            .split_with_sizes({shape.num_heads, shape.num_kv_heads, shape.num_kv_heads}, 1);
+        qkv.split_with_sizes({shape.num_heads, shape.num_kv_heads, shape.num_kv_heads}, 1);
     store(parts[1], keys_of(layer));
     store(parts[2], values_of(layer));
+    const auto compute = qkv.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    const at::Tensor queries = parts[0].to(compute);
 
     // As many queries at once as keep the gathered keys below 2²⁶ numbers.
     const int64_t longest = seen_slots_.size(1);
     const int64_t each = std::max<int64_t>(1, longest * shape.num_kv_heads * shape.head_dim);
     const int64_t at_once = std::max<int64_t>(1, (int64_t{1} << 26) / each);
-    at::Tensor out = at::empty_like(parts[0]);
+    at::Tensor out = at::empty_like(queries);
     for (int64_t begin = 0; begin < qkv.size(0); begin += at_once) {
       const int64_t end = std::min(qkv.size(0), begin + at_once);
       out.slice(0, begin, end)
-          .copy_(attend_rows(layer, shape, parts[0].slice(0, begin, end),
+          .copy_(attend_rows(layer, shape, queries.slice(0, begin, end),
                              seen_slots_.slice(0, begin, end)));
     }
     return out.view({qkv.size(0), -1}).to(qkv.scalar_type());
@@ -153,7 +156,7 @@ class TensorAttention : public AttentionLayer {
     const int64_t page_tokens = batch_.attention.page_tokens;
     pages.index_put_(
         {stored_slots_.div(page_tokens, "floor"), stored_slots_.remainder(page_tokens)},
-        rows.index_select(0, stored_rows_));
+        rows.index_select(0, stored_rows_).to(pages.scalar_type()));
   }
 
   at::Tensor attend_rows(int64_t layer, const AttentionShape& shape, const at::Tensor& queries,
@@ -164,7 +167,7 @@ class TensorAttention : public AttentionLayer {
     const at::Tensor page = at_slot.div(page_tokens, "floor");
     const at::Tensor offset = at_slot.remainder(page_tokens);
     const auto gathered = [&](const at::Tensor& pages) {  // [rows, kv heads, keys, head_dim]
-      return pages.index({page, offset}).transpose(1, 2);
+      return pages.index({page, offset}).transpose(1, 2).to(queries.scalar_type());
     };
     const at::Tensor q = queries.reshape({rows, shape.num_kv_heads, group, shape.head_dim}) /
                          std::sqrt(static_cast<double>(shape.head_dim));

@@ -46,7 +46,7 @@ class Decoder {
   const ParameterStore& parameters() const { return parameters_; }
   c10::Device device() const { return parameters_.device(); }
   c10::ScalarType dtype() const { return parameters_.dtype(); }
-  // In which keys, values and attention are kept: float64 for float64, else float32.
+  // In which attention, rotation and logits are computed: float64 for float64, else float32.
   c10::ScalarType attention_dtype() const;
 
   // config.json, generation_config.json and the weights as `dtype`, into an existing directory.

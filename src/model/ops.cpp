@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels/elementwise.h"
+#include "model/kernel_type.h"
 
 namespace treepo {
 
@@ -13,26 +14,16 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 bool has_kernel(const at::Tensor& x, KernelChoice kernels) {
-  return kernels == KernelChoice::best && x.is_cpu() &&
-         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
+  return kernels == KernelChoice::best && x.is_cpu() && is_kernel_type(x.scalar_type());
 }
 
-// Calls f(T{}) with T = float or double, whichever the tensor holds.
-template <typename F>
-void with_type(const at::Tensor& x, const F& f) {
-  if (x.scalar_type() == at::kDouble)
-    f(double{});
-  else
-    f(float{});
+template <typename S>
+const S* in(const at::Tensor& x) {
+  return const_elements<S>(x);
 }
-
-template <typename T>
-const T* in(const at::Tensor& x) {
-  return x.const_data_ptr<T>();
-}
-template <typename T>
-T* out(at::Tensor& x) {
-  return x.mutable_data_ptr<T>();
+template <typename S>
+S* out(at::Tensor& x) {
+  return mutable_elements<S>(x);
 }
 
 bool records_gradient(const at::Tensor& a, const at::Tensor& b = {}) {
@@ -48,9 +39,10 @@ at::Tensor run_rms_norm(const at::Tensor& x, const at::Tensor& weight, double ep
                         at::Tensor* inverse_rms) {
   const int64_t n = x.size(-1), rows = x.numel() / n;
   at::Tensor result = at::empty_like(x);
-  if (inverse_rms != nullptr) *inverse_rms = at::empty({rows}, x.options());
-  with_type(x, [&]<typename T>(T) {
-    rms_norm_cpu<T>(in<T>(x), in<T>(weight), static_cast<T>(eps), rows, n, out<T>(result),
+  if (inverse_rms != nullptr) *inverse_rms = at::empty({rows}, x.options().dtype(wide(x)));
+  with_kernel_type(x, [&]<typename S>(S) {
+    using T = Arithmetic<S>;
+    rms_norm_cpu<S>(in<S>(x), in<S>(weight), static_cast<T>(eps), rows, n, out<S>(result),
                     inverse_rms != nullptr ? out<T>(*inverse_rms) : nullptr);
   });
   return result;
@@ -69,21 +61,23 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], grad = grads[0].contiguous();
     const int64_t n = x.size(-1), rows = x.numel() / n;
-    at::Tensor grad_x = at::empty_like(x), grad_weight = at::empty_like(weight);
-    with_type(x, [&]<typename T>(T) {
-      rms_norm_backward_cpu<T>(in<T>(grad), in<T>(x), in<T>(weight), in<T>(saved[2]), rows, n,
-                               out<T>(grad_x), out<T>(grad_weight));
+    at::Tensor grad_x = at::empty_like(x);
+    at::Tensor grad_weight = at::empty_like(weight, weight.options().dtype(wide(x)));
+    with_kernel_type(x, [&]<typename S>(S) {
+      using T = Arithmetic<S>;
+      rms_norm_backward_cpu<S>(in<S>(grad), in<S>(x), in<S>(weight), in<T>(saved[2]), rows, n,
+                               out<S>(grad_x), out<T>(grad_weight));
     });
-    return {grad_x, grad_weight, at::Tensor()};
+    return {grad_x, grad_weight.to(weight.scalar_type()), at::Tensor()};
   }
 };
 
 at::Tensor run_rotate(const at::Tensor& x, const at::Tensor& table, int64_t rotated_heads,
                       bool inverse) {
   at::Tensor result = at::empty_like(x);
-  with_type(x, [&]<typename T>(T) {
-    rotate_cpu<T>(in<T>(x), in<T>(table), x.size(0), x.size(1), rotated_heads, x.size(2), inverse,
-                  out<T>(result));
+  with_kernel_type(x, [&]<typename S>(S) {
+    rotate_cpu<S>(in<S>(x), in<Arithmetic<S>>(table), x.size(0), x.size(1), rotated_heads,
+                  x.size(2), inverse, out<S>(result));
   });
   return result;
 }
@@ -107,8 +101,8 @@ struct Rotate : torch::autograd::Function<Rotate> {
 at::Tensor run_swiglu(const at::Tensor& gate_up) {
   const int64_t rows = gate_up.size(0), n = gate_up.size(1) / 2;
   at::Tensor result = at::empty({rows, n}, gate_up.options());
-  with_type(gate_up,
-            [&]<typename T>(T) { swiglu_cpu<T>(in<T>(gate_up), rows, n, out<T>(result)); });
+  with_kernel_type(gate_up,
+                   [&]<typename S>(S) { swiglu_cpu<S>(in<S>(gate_up), rows, n, out<S>(result)); });
   return result;
 }
 
@@ -121,9 +115,9 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const at::Tensor gate_up = ctx->get_saved_variables()[0], grad = grads[0].contiguous();
     at::Tensor grad_gate_up = at::empty_like(gate_up);
-    with_type(gate_up, [&]<typename T>(T) {
-      swiglu_backward_cpu<T>(in<T>(grad), in<T>(gate_up), gate_up.size(0), gate_up.size(1) / 2,
-                             out<T>(grad_gate_up));
+    with_kernel_type(gate_up, [&]<typename S>(S) {
+      swiglu_backward_cpu<S>(in<S>(grad), in<S>(gate_up), gate_up.size(0), gate_up.size(1) / 2,
+                             out<S>(grad_gate_up));
     });
     return {grad_gate_up};
   }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/timer.h"
 #include "model/draw_tokens.h"
+#include "model/kernel_type.h"
 
 namespace treepo {
 
@@ -38,6 +39,13 @@ int64_t bytes_of_products(const Decoder& decoder) {
   return numbers * static_cast<int64_t>(c10::elementSize(decoder.dtype()));
 }
 
+// Keys and values come out of the decoder in its own type: in it they lose nothing. The CPU kernels
+// do not know float16.
+c10::ScalarType cache_dtype(const Decoder& decoder) {
+  const bool known = !decoder.device().is_cpu() || is_kernel_type(decoder.dtype());
+  return known ? decoder.dtype() : at::kFloat;
+}
+
 }  // namespace
 
 TreeStepModel::TreeStepModel(const Decoder& decoder, KernelChoice kernels)
@@ -55,7 +63,7 @@ int32_t TreeStepModel::max_positions() const {
 
 int64_t TreeStepModel::bytes_per_page(int32_t page_tokens) const {
   const ModelConfig& config = decoder_.config();
-  const auto number = static_cast<int64_t>(c10::elementSize(decoder_.attention_dtype()));
+  const auto number = static_cast<int64_t>(c10::elementSize(cache_dtype(decoder_)));
   return 2 * config.num_layers * config.key_value_size() * page_tokens * number;
 }
 
@@ -66,7 +74,7 @@ void TreeStepModel::allocate_pages(int32_t num_pages, int32_t page_tokens) {
   cache_ = {};  // before the new ones, so that both never exist at once
   num_pages_ = num_pages;
   page_tokens_ = page_tokens;
-  const auto options = at::device(decoder_.device()).dtype(decoder_.attention_dtype());
+  const auto options = at::device(decoder_.device()).dtype(cache_dtype(decoder_));
   try {
     const AttentionShape shape = {.num_heads = static_cast<int32_t>(config.num_heads),
                                   .num_kv_heads = static_cast<int32_t>(config.num_kv_heads),

@@ -189,6 +189,30 @@ TEST_P(TreeAttention, SameBitsForAnyNumberOfThreads) {
   set_num_threads(0);
 }
 
+// Keys and values that bfloat16 holds exactly give the same bits from either kind of cache.
+TEST_P(TreeAttention, SameBitsFromBFloat16AsFromFloat) {
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    Case c = RandomCase(seed).make(seed % 10 == 0 ? 1300 : 90);
+    const auto narrowed = [](std::vector<double>& x) {
+      std::vector<BFloat16> stored;
+      for (double& v : x) {
+        stored.push_back(to_bfloat16(static_cast<float>(v)));
+        v = to_float(stored.back());
+      }
+      return stored;
+    };
+    const std::vector<BFloat16> keys = narrowed(c.keys);
+    std::vector<BFloat16> values = narrowed(c.values);
+    values.resize(values.size() + 32, to_bfloat16(std::numeric_limits<float>::quiet_NaN()));
+    const std::vector<float> queries(c.queries.begin(), c.queries.end());
+    const std::vector<float> expected = run<float>(c, 0.3);
+    std::vector<float> out(expected.size(), 99.0f);
+    tree_attention_cpu<BFloat16>(c.work, c.shape, 0.3f, queries.data(), c.query_stride,
+                                 c.num_queries, keys.data(), values.data(), out.data());
+    EXPECT_EQ(out, expected) << "seed " << seed;
+  }
+}
+
 // A query's result is made of its own runs only, in a fixed order.
 TEST_P(TreeAttention, SameBitsWhateverElseIsInTheBatch) {
   Case whole = RandomCase(20).make(700);

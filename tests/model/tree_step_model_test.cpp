@@ -171,8 +171,8 @@ TEST_P(TreeStep, EqualsPackedForwardInFloat64) {
   }
 }
 
-// Half-width weights: keys and values stay in float32, so that only the rounding of each layer's
-// output, 1 part in 256, may fall to either side.
+// Half-width weights: keys and values are stored as they come out, so that only the rounding of
+// each layer's output, 1 part in 256, may fall to either side.
 TEST_P(TreeStep, EqualsPackedForwardInNarrowTypes) {
   for (const auto& [dtype, tolerance] :
        {std::pair(at::kFloat, 1e-4), std::pair(at::kBFloat16, 0.5), std::pair(at::kHalf, 0.05)}) {
@@ -192,6 +192,8 @@ TEST(TreeStepModel, PagesAreKeptWhereTheySuffice) {
   EXPECT_EQ(model.vocab_size(), 50);
   EXPECT_EQ(model.max_positions(), 256);
   EXPECT_EQ(model.bytes_per_page(16), 2 * 2 * 2 * 10 * 16 * 4);  // k and v, layers, heads, dim
+  const Decoder half = Decoder::random(tiny_config("llama"), 3, at::kCPU, at::kBFloat16);
+  EXPECT_EQ(TreeStepModel(half).bytes_per_page(16), 2 * 2 * 2 * 10 * 16 * 2);
   StepBatch batch;
   batch.attention = {.page_tokens = 4,
                      .piece_page = {2},
