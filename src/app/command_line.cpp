@@ -1,12 +1,54 @@
 #include "app/command_line.h"
 
 #include <exception>
+#include <limits>
+#include <string>
+#include <string_view>
 
 #include "app/commands.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "config/option_table.h"  // edit_distance
 
 namespace treepo {
+
+namespace {
+
+struct NearestCommand {
+  const CLI::App* command = nullptr;
+  int distance = std::numeric_limits<int>::max();  // 0: this is its name
+};
+
+NearestCommand nearest_command(const CLI::App& app, std::string_view name) {
+  NearestCommand nearest;
+  for (const CLI::App* command : app.get_subcommands(nullptr)) {
+    const int distance = edit_distance(name, command->get_name());
+    if (distance < nearest.distance) nearest = {command, distance};
+  }
+  return nearest;
+}
+
+// What is wrong with the words that name the command; empty: nothing.
+std::string wrong_command(const CLI::App& program, int argc, char** argv) {
+  constexpr int kFarthestGuess = 2;  // wrong letters
+  const CLI::App* app = &program;
+  for (int i = 1; app->get_require_subcommand_min() > 0; ++i) {
+    if (i >= argc) return app->help();
+    const std::string word = argv[i];
+    if (word.starts_with('-')) return "";  // an option: left to the parser
+    const NearestCommand nearest = nearest_command(*app, word);
+    if (nearest.distance > 0) {
+      const bool guess = nearest.distance <= kFarthestGuess;
+      return fmt::format(
+          "There is no command \"{}\"{}\nRun with --help for more information.\n", word,
+          guess ? fmt::format("; did you mean {}?", nearest.command->get_name()) : ".");
+    }
+    app = nearest.command;
+  }
+  return "";
+}
+
+}  // namespace
 
 int run_command_line(int argc, char** argv) {
   CLI::App program{"treepo: tree-structured reinforcement learning for language models"};
@@ -24,6 +66,11 @@ int run_command_line(int argc, char** argv) {
   add_selfcheck_command(program, exit_code);
 
   try {
+    const std::string wrong = wrong_command(program, argc, argv);
+    if (!wrong.empty()) {
+      fmt::print(stderr, "{}", wrong);
+      return kExitUsage;
+    }
     program.parse(argc, argv);
     return exit_code;
   } catch (const CLI::ParseError& error) {

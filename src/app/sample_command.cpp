@@ -1,8 +1,11 @@
+#include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "app/commands.h"
 #include "app/run_flags.h"
+#include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/timer.h"
@@ -21,9 +24,31 @@ struct SampleFlags {
   std::string config, prompts, out = "-", reward;
 };
 
-const std::string& device_path(const std::string& path, const std::string& standard) {
-  return path == "-" ? standard : path;
-}
+// Where the trees go. Standard output is written as it stands, not opened again by a name: that
+// would empty a file which the shell appends to.
+class TreeOutput {
+ public:
+  explicit TreeOutput(const std::string& path) {
+    if (path != "-") file_.emplace(path, OutputFile::Mode::atomic);
+  }
+
+  void write_line(const std::string& line) {
+    if (file_) {
+      file_->write(line);
+      file_->write("\n");
+      file_->flush();
+    } else if (!(std::cout << line << std::endl)) {
+      throw Error("standard output can't be written", "is the disk or pipe full?");
+    }
+  }
+
+  void finish() {
+    if (file_) file_->finish();
+  }
+
+ private:
+  std::optional<OutputFile> file_;
+};
 
 void run_sample(const SampleFlags& flags) {
   flags.run.apply_quiet();
@@ -34,16 +59,11 @@ void run_sample(const SampleFlags& flags) {
 
   LoadedModel model = load_model_directory(options.model);
   const std::vector<TrainingQuery> queries = make_training_queries(
-      read_problems(device_path(flags.prompts, "/dev/stdin")), model.tokenizer);
-  OutputFile out(device_path(flags.out, "/dev/stdout"),
-                 flags.out == "-" ? OutputFile::Mode::direct : OutputFile::Mode::atomic);
+      read_problems(flags.prompts == "-" ? "/dev/stdin" : flags.prompts), model.tokenizer);
+  TreeOutput out(flags.out);
   const Timer timer;
-  const RolloutStats stats =
-      sample_trees(model, options, queries, !flags.reward.empty(), [&](const std::string& line) {
-        out.write(line);
-        out.write("\n");
-        out.flush();
-      });
+  const RolloutStats stats = sample_trees(model, options, queries, !flags.reward.empty(),
+                                          [&](const std::string& line) { out.write_line(line); });
   out.finish();
   log_info("{} trees, {} trajectories: {} unique tokens for {} ({:.0f} %), {:.0f} unique tokens/s",
            stats.trees, stats.trajectories, stats.drawn_tokens, stats.trajectory_tokens,

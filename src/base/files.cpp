@@ -46,6 +46,15 @@ void write_all(WritableFile& file, std::string_view bytes) {
   while (!bytes.empty()) bytes.remove_prefix(file.write(bytes));
 }
 
+// A rename would put a file in the place of /dev/null, a pipe or a link: those are written
+// directly. So are directories, where the error then comes at once and not at the end.
+OutputFile::Mode mode_for(const std::string& path, OutputFile::Mode wanted) {
+  using enum std::filesystem::file_type;
+  std::error_code ignored;
+  const auto type = std::filesystem::symlink_status(path, ignored).type();
+  return type == regular || type == not_found || type == none ? wanted : OutputFile::Mode::direct;
+}
+
 }  // namespace
 
 void throw_file_error(std::string_view operation, const std::string& path, int error_number) {
@@ -95,8 +104,8 @@ void write_file_atomically(const std::string& path, std::string_view bytes) {
 
 OutputFile::OutputFile(std::string path, Mode mode)
     : path_(std::move(path)),
-      written_path_(mode == Mode::atomic ? path_ + ".tmp" : path_),
-      mode_(mode),
+      written_path_(mode_for(path_, mode) == Mode::atomic ? path_ + ".tmp" : path_),
+      mode_(written_path_ == path_ ? Mode::direct : Mode::atomic),
       file_(file_system().open_for_writing(written_path_, WriteMode::truncate)) {}
 
 OutputFile::~OutputFile() {

@@ -20,11 +20,20 @@ bool may_be_ignored(const std::string& name, const ModelConfig& config) {
          (config.tie_embeddings && name == "lm_head.weight");
 }
 
+// Where tied embeddings are one matrix, some checkpoints hold it under the name of the other.
+std::string stored_name(const CheckpointReader& checkpoint, const std::string& name,
+                        const ModelConfig& config) {
+  const bool other = config.tie_embeddings && name == "model.embed_tokens.weight" &&
+                     !checkpoint.contains(name) && checkpoint.contains("lm_head.weight");
+  return other ? "lm_head.weight" : name;
+}
+
 // Before any memory is taken: what config.json asks for may be absurd.
 void check_fit(const CheckpointReader& checkpoint, const ParameterStore& parameters,
                const ModelConfig& config) {
   std::set<std::string> known;
-  for (const auto& [name, shape] : parameters.named_shapes()) {
+  for (const auto& [own_name, shape] : parameters.named_shapes()) {
+    const std::string name = stored_name(checkpoint, own_name, config);
     known.insert(name);
     const std::vector<int64_t> stored = checkpoint.shape(name);
     if (stored != shape)
@@ -76,7 +85,7 @@ Decoder Decoder::load(const std::string& directory, c10::Device device, c10::Sca
   check_fit(checkpoint, decoder.parameters_, config);
   decoder.allocate();
   for (auto& [name, tensor] : decoder.parameters_.named_tensors())
-    fill_from_checkpoint(checkpoint, name, tensor);
+    fill_from_checkpoint(checkpoint, stored_name(checkpoint, name, config), tensor);
   return decoder;
 }
 
