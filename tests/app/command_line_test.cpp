@@ -29,14 +29,13 @@ TEST(CommandLine, HelpGoesToStandardOutput) {
   EXPECT_EQ(all.code, kExitSuccess);
   EXPECT_THAT(all.out, AllOf(HasSubstr("Subcommands:"), HasSubstr("./quickstart")));
   EXPECT_EQ(all.err, "");
-  for (const Words& command : {Words{"train"},
-                               {"sample"},
-                               {"tokenize"},
-                               {"bench"},
-                               {"options"},
-                               {"selfcheck"},
-                               {"bench", "sample"}}) {
-    const ProgramResult one = run_program(command + Words{"--help"});
+  for (const ProgramResult& one : run_programs({{"train", "--help"},
+                                                {"sample", "--help"},
+                                                {"tokenize", "--help"},
+                                                {"bench", "--help"},
+                                                {"options", "--help"},
+                                                {"selfcheck", "--help"},
+                                                {"bench", "sample", "--help"}})) {
     EXPECT_EQ(one.code, kExitSuccess);
     EXPECT_THAT(one.out, HasSubstr("Usage: "));
     EXPECT_EQ(one.err, "");
@@ -73,8 +72,12 @@ TEST(CommandLine, WrongFlagsAreUsageErrors) {
       {{"bench", "sample"}, "one of --model and --random-model is required"},
       {{"bench", "sample", "--rounds", "0"}, "not in range 1 to 10000"},
   };
-  for (const auto& [arguments, message] : cases) {
-    const ProgramResult result = run_program(arguments);
+  std::vector<Words> commands;
+  for (const auto& [arguments, message] : cases) commands.push_back(arguments);
+  const std::vector<ProgramResult> results = run_programs(commands);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const ProgramResult& result = results[i];
+    const std::string& message = cases[i].second;
     EXPECT_EQ(result.code, kExitUsage) << message;
     EXPECT_EQ(result.out, "") << message;
     EXPECT_THAT(result.err, AllOf(HasSubstr(message), HasSubstr("--help")));

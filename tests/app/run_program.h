@@ -9,6 +9,7 @@
 #include <csignal>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -99,6 +100,17 @@ class RunningProgram {
 
 inline ProgramResult run_program(const Words& arguments, const std::string& input = "") {
   return RunningProgram(arguments, input).wait();
+}
+
+// All at once; results in the same order.
+inline std::vector<ProgramResult> run_programs(const std::vector<Words>& commands) {
+  std::vector<std::unique_ptr<RunningProgram>> running;
+  for (const Words& command : commands) {
+    running.push_back(std::make_unique<RunningProgram>(command));
+  }
+  std::vector<ProgramResult> results;
+  for (const auto& program : running) results.push_back(program->wait());
+  return results;
 }
 
 inline Words operator+(Words left, const Words& right) {

@@ -230,7 +230,6 @@ TEST(SampleCommand, TreesDoNotDependOnTheEngine) {
   const Words dtype = {"--dtype", "float64"};
   const auto expected = trees_of(run_program(sample(model) + dtype, kPrompts));
   for (const Words& engine : {Words{"engine.max_rows=1"},
-                              {"engine.max_rows=3"},
                               {"engine.max_rows=2", "engine.max_step_tokens=2"},
                               {"engine.page_tokens=3", "engine.max_rows=100"}}) {
     const auto trees = trees_of(run_program(sample(model, engine) + dtype, kPrompts));
@@ -261,16 +260,20 @@ TEST(SampleCommand, BadPromptsAreNamedByLine) {
       {"{\"prompt\":\"" + std::string(120, '1') + "\"}\n", {"line 1", "120", "context of 128"}},
       {"", {"holds no problems"}},
   };
-  for (const auto& [prompts, messages] : cases) {
-    write_text(model / "prompts.jsonl", prompts);
-    Words arguments = sample(model);
-    arguments[4] = model / "prompts.jsonl";
-    const ProgramResult result = run_program(arguments + Words{"--out", model / "trees"});
-    EXPECT_EQ(result.code, kExitError) << prompts;
-    EXPECT_THAT(result.err, HasSubstr(model / "prompts.jsonl"));
-    for (const std::string& message : messages) EXPECT_THAT(result.err, HasSubstr(message));
-    EXPECT_FALSE(std::filesystem::exists(model / "trees")) << prompts;
+  std::vector<Words> commands;
+  for (size_t i = 0; i < cases.size(); ++i) {
+    commands.push_back(sample(model) + Words{"--out", model / "trees"});
+    commands.back()[4] = fmt::format("{}/prompts{}.jsonl", model.path(), i);
+    write_text(commands.back()[4], cases[i].first);
   }
+  const std::vector<ProgramResult> results = run_programs(commands);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    const auto& [prompts, messages] = cases[i];
+    EXPECT_EQ(results[i].code, kExitError) << prompts;
+    EXPECT_THAT(results[i].err, HasSubstr(commands[i][4]));
+    for (const std::string& message : messages) EXPECT_THAT(results[i].err, HasSubstr(message));
+  }
+  EXPECT_FALSE(std::filesystem::exists(model / "trees"));
 }
 
 TEST(SampleCommand, AnEmptyPromptIsEnoughWhereTheTokenizerAddsATokenOfItsOwn) {
@@ -333,11 +336,13 @@ TEST(SampleCommand, SettingsAreChecked) {
       {{"--device", "abacus"}, "cpu, cuda, cuda:N"},
       {{"--reward", "taste"}, "must be one of"},
   };
-  for (const auto& [arguments, message] : cases) {
-    const ProgramResult result = run_program(sample(model) + arguments, kPrompts);
-    EXPECT_EQ(result.code, kExitError) << message;
-    EXPECT_EQ(result.out, "");
-    EXPECT_THAT(result.err, HasSubstr(message));
+  std::vector<Words> commands;
+  for (const auto& [arguments, message] : cases) commands.push_back(sample(model) + arguments);
+  const std::vector<ProgramResult> results = run_programs(commands);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    EXPECT_EQ(results[i].code, kExitError) << cases[i].second;
+    EXPECT_EQ(results[i].out, "");
+    EXPECT_THAT(results[i].err, HasSubstr(cases[i].second));
   }
   const ProgramResult no_model = run_program({"sample", "--prompts", "-"}, kPrompts);
   EXPECT_EQ(no_model.code, kExitError);

@@ -51,8 +51,6 @@ TEST(TokenizeCommand, PublishedTokenizersGoThereAndBack) {
   const std::string digits = models + "/verl-arith-seq-llama";
   EXPECT_EQ(run_program({"tokenize", "--model", digits, "--special"}, "{\"text\":\"12\"}").out,
             "{\"ids\":[5,6,0]}\n");
-  EXPECT_EQ(run_program({"tokenize", "--model", digits}, "{\"text\":\"12\"}").out,
-            "{\"ids\":[5,6]}\n");
   // SentencePiece-style: a space is put before the text and taken off again.
   const std::string stories = models + "/tinystories-656k";
   const std::string text = "{\"text\":\"Once upon a time, 3 cats ate \\\"fish\\\".\"}\n";
