@@ -41,19 +41,19 @@ TEST(BenchCommand, PrintsATableAndWritesALineForEachCase) {
 
 TEST(BenchCommand, WrongSettingsAreErrors) {
   const Words bench = {"bench", "sample", "--random-model"};
-  const ProgramResult shape = run_program(bench + Words{"huge"});
-  EXPECT_EQ(shape.code, kExitError);
-  EXPECT_THAT(shape.err, AllOf(HasSubstr("\"huge\""), HasSubstr("quickstart, 89m")));
-  const ProgramResult depth = run_program(
-      bench + Words{"quickstart", "--depths", "3", "--set", "rollout.segment_tokens=4"} +
-      sets({"rollout.depth=2"}));
-  EXPECT_EQ(depth.code, kExitError);
-  EXPECT_THAT(depth.err, HasSubstr("--depths 3"));
-  const ProgramResult both = run_program(bench + Words{"quickstart", "--model", "x"});
-  EXPECT_EQ(both.code, kExitUsage);
-  const ProgramResult prompts = run_program(bench + Words{"quickstart", "--prompts", "x"});
-  EXPECT_EQ(prompts.code, kExitError);
-  EXPECT_THAT(prompts.err, HasSubstr("--model DIR"));
+  const std::vector<ProgramResult> results =
+      run_programs({bench + Words{"huge"}, bench + Words{"quickstart", "--model", "x"},
+                    bench + Words{"quickstart", "--prompts", "x"},
+                    bench + Words{"quickstart", "--depths", "3"} +
+                        sets({"rollout.segment_tokens=4", "rollout.depth=2"})});
+  EXPECT_EQ(results[0].code, kExitError);
+  EXPECT_THAT(results[0].err, AllOf(HasSubstr("\"huge\""), HasSubstr("quickstart, 89m")));
+  EXPECT_EQ(results[1].code, kExitUsage);
+  EXPECT_THAT(results[1].err, HasSubstr("one of --model and --random-model"));
+  EXPECT_EQ(results[2].code, kExitError);
+  EXPECT_THAT(results[2].err, HasSubstr("--model DIR"));
+  EXPECT_EQ(results[3].code, kExitError);
+  EXPECT_THAT(results[3].err, HasSubstr("--depths 3"));
 }
 
 }  // namespace

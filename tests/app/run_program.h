@@ -102,11 +102,12 @@ inline ProgramResult run_program(const Words& arguments, const std::string& inpu
   return RunningProgram(arguments, input).wait();
 }
 
-// All at once; results in the same order.
-inline std::vector<ProgramResult> run_programs(const std::vector<Words>& commands) {
+// All at once, each with this input; results in the same order.
+inline std::vector<ProgramResult> run_programs(const std::vector<Words>& commands,
+                                               const std::string& input = "") {
   std::vector<std::unique_ptr<RunningProgram>> running;
   for (const Words& command : commands) {
-    running.push_back(std::make_unique<RunningProgram>(command));
+    running.push_back(std::make_unique<RunningProgram>(command, input));
   }
   std::vector<ProgramResult> results;
   for (const auto& program : running) results.push_back(program->wait());

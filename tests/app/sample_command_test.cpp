@@ -227,12 +227,18 @@ void expect_same_but_for_rounding(const Json& one, const Json& other) {
 // bits of log-probs change, as matrix products of other shapes round differently.
 TEST(SampleCommand, TreesDoNotDependOnTheEngine) {
   const TinyModelDirectory model;
-  const Words dtype = {"--dtype", "float64"};
-  const auto expected = trees_of(run_program(sample(model) + dtype, kPrompts));
-  for (const Words& engine : {Words{"engine.max_rows=1"},
+  std::vector<Words> commands;
+  for (const Words& engine : {Words{},
+                              {"engine.max_rows=1"},
                               {"engine.max_rows=2", "engine.max_step_tokens=2"},
                               {"engine.page_tokens=3", "engine.max_rows=100"}}) {
-    const auto trees = trees_of(run_program(sample(model, engine) + dtype, kPrompts));
+    commands.push_back(sample(model, engine) + Words{"--dtype", "float64"});
+  }
+  const std::vector<ProgramResult> results = run_programs(commands, kPrompts);
+  const auto expected = trees_of(results[0]);
+  ASSERT_EQ(expected.size(), 3u);
+  for (const ProgramResult& result : results) {
+    const auto trees = trees_of(result);
     ASSERT_EQ(trees.size(), expected.size());
     for (size_t i = 0; i < trees.size(); ++i) {
       expect_same_but_for_rounding(trees[i], expected[i]);
@@ -242,9 +248,11 @@ TEST(SampleCommand, TreesDoNotDependOnTheEngine) {
 
 TEST(SampleCommand, TheSameCommandGivesTheSameBytes) {
   const TinyModelDirectory model;
-  const std::string first = run_program(sample(model), kPrompts).out;
-  EXPECT_EQ(run_program(sample(model), kPrompts).out, first);
-  EXPECT_NE(run_program(sample(model, {"train.seed=2"}), kPrompts).out, first);
+  const std::vector<ProgramResult> results =
+      run_programs({sample(model), sample(model), sample(model, {"train.seed=2"})}, kPrompts);
+  EXPECT_EQ(results[0].code, kExitSuccess);
+  EXPECT_EQ(results[1].out, results[0].out);
+  EXPECT_NE(results[2].out, results[0].out);
 }
 
 TEST(SampleCommand, BadPromptsAreNamedByLine) {

@@ -41,9 +41,9 @@ TEST(SelfcheckCommand, PassesWhatItWroteItself) {
       run_program({"selfcheck", "--model", model.path(), "--write", file});
   EXPECT_EQ(written.code, kExitSuccess) << written.err;
   EXPECT_EQ(written.out, file + " written\n");
-  for (const char* dtype : {"float64", "float32", "bfloat16"}) {
-    const ProgramResult checked =
-        run_program({"selfcheck", "--model", model.path(), "--oracle", file, "--dtype", dtype});
+  const Words check = {"selfcheck", "--model", model.path(), "--oracle", file, "--dtype"};
+  for (const ProgramResult& checked : run_programs(
+           {check + Words{"float64"}, check + Words{"float32"}, check + Words{"bfloat16"}})) {
     EXPECT_EQ(checked.code, kExitSuccess) << checked.out << checked.err;
     EXPECT_THAT(checked.out, AllOf(HasSubstr(" compared, "), HasSubstr(": passed\n")));
   }
