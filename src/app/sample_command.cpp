@@ -14,6 +14,7 @@
 #include "train/model_setup.h"
 #include "train/sample_trees.h"
 #include "train/threads.h"
+#include "tree/growth.h"  // needs_leaf_scores
 
 namespace treepo {
 
@@ -55,6 +56,12 @@ void run_sample(const SampleFlags& flags) {
   std::vector<std::string> overrides = flags.run.overrides();
   if (!flags.reward.empty()) overrides.push_back(text_override("reward.kind", flags.reward));
   const RunOptions options = load_options(flags.config, overrides);
+  if (flags.reward.empty() && needs_leaf_scores(options.rollout)) {
+    throw Error(
+        "rollout.divergence or rollout.prune goes by the value of paths, which a verifier "
+        "tells, and there is none",
+        "name one with --reward, and give each prompt its \"answer\"");
+  }
   use_threads(options.train.threads);
 
   LoadedModel model = load_model_directory(options.model);

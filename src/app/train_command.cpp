@@ -54,8 +54,22 @@ std::pair<RunOptions, Trainer::Start> resolve(const TrainFlags& flags) {
   return {std::move(options), Trainer::Start::resume};
 }
 
+// `before` -1: not measured.
 std::string percent_row(const char* label, double before, double after) {
-  return fmt::format("  {:<28} {:>7.1f} %   {:>7.1f} %\n", label, 100 * before, 100 * after);
+  const std::string first = before < 0 ? "–" : fmt::format("{:.1f} %", 100 * before);
+  return fmt::format("  {:<28} {:>9}   {:>7.1f} %\n", label, first, 100 * after);
+}
+
+// Held-out problems whose prompt is no training prompt.
+std::string unseen_rows(const TrainState& state, const EvaluationResult& evaluation) {
+  const EvaluationSummary& after = *evaluation.unseen;
+  std::string text =
+      percent_row("unseen, one sample", state.first_unseen_pass_at_1, after.average.mean);
+  if (after.greedy)
+    text += percent_row("unseen, greedy", state.first_unseen_greedy, after.greedy->mean);
+  return text +
+         fmt::format("  ({} of the problems; the prompts of the others occur in training)\n\n",
+                     after.num_problems);
 }
 
 void print_summary(const TrainSummary& summary, const RunOptions& options) {
@@ -69,6 +83,7 @@ void print_summary(const TrainSummary& summary, const RunOptions& options) {
       text += percent_row("success, greedy", state.first_greedy, after.greedy->mean);
     text += fmt::format("  ({} problems, {} samples of each)\n\n", after.num_problems,
                         after.num_samples);
+    if (summary.last_evaluation->unseen) text += unseen_rows(state, *summary.last_evaluation);
   }
   if (state.trajectory_tokens > 0) {
     text += fmt::format("  tokens decoded {}, of trajectories {}: sharing saved {:.0f} %\n",
@@ -76,7 +91,9 @@ void print_summary(const TrainSummary& summary, const RunOptions& options) {
                         100 - 100 * static_cast<double>(state.unique_tokens) /
                                   static_cast<double>(state.trajectory_tokens));
   }
-  const std::string best = join_path(join_path(summary.run_dir, "checkpoints"), "best");
+  const std::string best = state.best_step < 0
+                               ? summary.checkpoint
+                               : join_path(join_path(summary.run_dir, "checkpoints"), "best");
   text += fmt::format("  run         {}\n  checkpoint  {}\n\n", summary.run_dir, best);
   if (summary.interrupted) {
     text += fmt::format("Interrupted. Go on with: treepo train --resume {}\n", summary.run_dir);

@@ -75,6 +75,82 @@ void declare_warm_start(OptionTable& table, WarmStartOptions& o) {
             "probability that a demonstration forgets a carry or borrow that is due");
 }
 
+void declare_budget(OptionTable& table, GrowthOptions& o) {
+  table.add_enum("budget", o.budget,
+                 "new paths at a segment's end: rollout.branching_factor for each active path and "
+                 "each that stopped (transfer), for the active ones only (fixed), with a number "
+                 "drawn for each tree and step in its place (random; the first split too), or what "
+                 "rollout.tokens_per_step allows");
+  table.add("branching_min", o.branching_min, kPositive,
+            "fewest new paths for each path, budget random");
+  table.add("branching_max", o.branching_max, kPositive,
+            "most new paths for each path, budget random");
+  table.add("tokens_per_step", o.tokens_per_step, kPositive,
+            "tokens of one segment of all paths of all queries sampled together, budget "
+            "tokens_per_step; the first split follows from it too");
+  table.add_enum("limit", o.limit,
+                 "what bounds the trajectories of a query: rollout.width, or their tokens");
+  table.add("token_budget", o.token_budget, kPositive,
+            "response tokens of a query's trajectories together, limit tokens; rollout.width is "
+            "the largest number of trajectories then");
+  table.add("width_min", o.width_min, kPositive, "fewest trajectories of a query, limit tokens");
+}
+
+void declare_divergence(OptionTable& table, GrowthOptions& o) {
+  table.add_enum(
+      "divergence", o.divergence,
+      "how the budget is split over active paths: in equal shares, or more to paths of "
+      "low or high log-prob (sum, mean, mean of the last rollout.segment_tokens), "
+      "entropy (of the next token, or mean of the last rollout.segment_tokens), or value "
+      "(share of verified leaves near them)");
+  table.add_enum("divergence_schedule", o.divergence_schedule,
+                 "temperature of a weighted split over the steps of training");
+  table.add("divergence_temperature", o.divergence_temperature, kAboveZero,
+            "temperature of a weighted split, schedule constant; higher is more even");
+  table.add("divergence_temperature_low", o.divergence_temperature_low, kAboveZero,
+            "lowest temperature of a weighted split, the other schedules");
+  table.add("divergence_temperature_high", o.divergence_temperature_high, kAboveZero,
+            "highest temperature of a weighted split, the other schedules");
+}
+
+void declare_pruning(OptionTable& table, GrowthOptions& o) {
+  table.add_enum("prune", o.prune,
+                 "paths given up at a segment's end: those of low mean log-prob, of high entropy "
+                 "in their last rollout.segment_tokens, or of low value (share of verified leaves "
+                 "near them)");
+  table.add("prune_share", o.prune_share, {.min = 0, .max = 1, .below_max = true},
+            "most of the active paths that are given up at once, never the last");
+  table.add("prune_margin", o.prune_margin, {},
+            "only paths are given up that are worse than the mean by more than this (nats, or "
+            "value)");
+  table.add("train_pruned", o.train_pruned,
+            "paths that are given up count as trajectories, with their reward; false: they are "
+            "discarded and replaced");
+}
+
+void declare_fallback(OptionTable& table, GrowthOptions& o) {
+  table.add_enum("fallback", o.fallback,
+                 "where to restart in a trajectory when no path is active and trajectories are "
+                 "missing: a drawn boundary (random), before its least likely or most uncertain "
+                 "token, before a drawn block of unlikely or likely (inverse_block) tokens, or at "
+                 "the prompt");
+  table.add_enum("fallback_from", o.fallback_from,
+                 "which trajectories to restart in: any, weighted or sorted by how they ended, "
+                 "weighted by length, only finished ones, only long ones with an answer");
+  table.add("fallback_min_windows", o.fallback_min_windows, kPositive,
+            "shortest trajectory that fallback_from long_answers takes (windows)");
+  table.add("fallback_window", o.fallback_window, kCount,
+            "fallback cuts at multiples of this (tokens); 0: rollout.segment_tokens");
+  table.add("fallback_max_windows", o.fallback_max_windows, kCount,
+            "most windows that fallback drops from a trajectory's end; 0: no limit");
+  table.add("fallback_block_tokens", o.fallback_block_tokens, kPositive,
+            "tokens of a block, fallback block and inverse_block");
+  table.add("fallback_copies", o.fallback_copies, kCount,
+            "new paths from one trajectory; 0: rollout.branching_factor");
+  table.add("fallback_max_rounds", o.fallback_max_rounds, kCount,
+            "how often one tree may fall back; 0: until it has its trajectories");
+}
+
 void declare_rollout(OptionTable& table, GrowthOptions& o) {
   table.begin_section("rollout", "How the tree of answers to one query grows.");
   table.add("width", o.width, kPositive, "trajectories wanted for each query");
@@ -87,16 +163,12 @@ void declare_rollout(OptionTable& table, GrowthOptions& o) {
   table.add("first_split_max", o.first_split_max, kPositive,
             "most copies of the root; drawn uniformly for each tree where min and max differ");
   table.add("sequential", o.sequential,
-            "no tree: as many separate answers as rollout.width, as in GRPO");
-  table.add_enum("divergence", o.divergence,
-                 "how the budget is split over active paths; even: equal shares");
-  table.add_enum("fallback", o.fallback,
-                 "where to restart when no path is active and trajectories are missing; random: "
-                 "a drawn boundary of a drawn trajectory");
-  table.add("fallback_window", o.fallback_window, kCount,
-            "fallback cuts at multiples of this (tokens); 0: rollout.segment_tokens");
-  table.add("fallback_max_windows", o.fallback_max_windows, kCount,
-            "most windows that fallback drops from a trajectory's end; 0: no limit");
+            "no tree: as many separate answers as rollout.width, as in GRPO; what follows has no "
+            "effect then");
+  declare_budget(table, o);
+  declare_divergence(table, o);
+  declare_pruning(table, o);
+  declare_fallback(table, o);
 }
 
 void declare_stop(OptionTable& table, StopOptions& o) {
@@ -156,7 +228,9 @@ void declare_advantage(OptionTable& table, AdvantageOptions& o) {
   table.begin_section("advantage", "How rewards become the advantage of each trajectory.");
   table.add_enum("kind", o.kind,
                  "tree: mean over a leaf's subgroups (TreePO Eq. 5), …size_weighted: Eq. 6, "
-                 "…reject_degenerate: Eq. 7, …no_root: without the root's group, grpo: that alone");
+                 "…reject_degenerate: Eq. 7, …no_root: without the root's group, grpo: that alone, "
+                 "leave_one_out: against the query's other answers, segment: each segment's tokens "
+                 "get its node's mean reward minus its parent's");
   table.add("query_std", o.query_std, "divide by the standard deviation of the query's rewards");
   table.add("whiten", o.whiten,
             "subtract the batch's mean and divide by its standard deviation, both over tokens");

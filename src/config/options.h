@@ -5,10 +5,13 @@
 #include <string>
 #include <vector>
 
+#include "config/growth_options.h"
+
 namespace treepo {
 
-// Every option of a run as plain structs; config/declare.cpp gives each its key, default, range and
-// help. Parts take the one struct that concerns them, never the whole.
+// Every option of a run as plain structs (a tree's growth: growth_options.h); config/declare.cpp
+// gives each its key, default, range and help. Parts take the one struct that concerns them, never
+// the whole.
 
 struct ModelOptions {
   std::string path;               // Hugging Face directory; empty: a fresh random model
@@ -23,24 +26,6 @@ struct ModelOptions {
   double rope_theta = 10000.0;
   double initializer_range = 0.02;
   bool tie_embeddings = true;
-};
-
-enum class BudgetSplit { even };
-enum class FallbackPolicy { none, random };
-
-// How a tree grows. Terms: docs/architecture.md.
-struct GrowthOptions {
-  int64_t width = 16;            // trajectories wanted for each query
-  int64_t depth = 14;            // largest number of segments on a path
-  int64_t segment_tokens = 512;  // tokens of a segment at most
-  int64_t branching_factor = 2;  // new paths granted for each path at a segment's end
-  int64_t first_split_min = 2;   // copies of the root: drawn uniformly from [min, max]
-  int64_t first_split_max = 2;
-  bool sequential = false;  // first split = width, no branching: GRPO's sampling
-  BudgetSplit divergence = BudgetSplit::even;
-  FallbackPolicy fallback = FallbackPolicy::random;
-  int64_t fallback_window = 0;       // tokens; boundaries are its multiples; 0: segment_tokens
-  int64_t fallback_max_windows = 0;  // most windows dropped from a trajectory's end; 0: no limit
 };
 
 struct StopOptions {
@@ -80,7 +65,9 @@ enum class AdvantageKind {
   tree_reject_degenerate,
   tree_reject_degenerate_size_weighted,
   tree_no_root,
-  grpo
+  grpo,
+  leave_one_out,
+  segment
 };
 
 struct AdvantageOptions {

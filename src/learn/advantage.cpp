@@ -65,7 +65,10 @@ Rule rule_of(AdvantageKind kind) {
     case AdvantageKind::tree_no_root:
       return {.root = false};
     case AdvantageKind::grpo:
+    case AdvantageKind::leave_one_out:
       return {.below_root = false};
+    case AdvantageKind::segment:
+      break;
   }
   TREEPO_CHECK(false, "advantage kind {}", static_cast<int>(kind));
   return {};
@@ -105,6 +108,10 @@ LeafAdvantages advantages_of(const QueryRewards& query, const AdvantageOptions& 
     result.values.push_back(levels > 0 ? sum / weights : 0.0);
     result.levels.push_back(levels);
   }
+  if (const auto n = static_cast<double>(query.leaves.size());
+      options.kind == AdvantageKind::leave_one_out && n > 1) {
+    for (double& value : result.values) value *= n / (n - 1);  // R - mean of all, to mean of others
+  }
   if (options.query_std && !query.leaves.empty()) {
     const double scale =
         standard_deviation(query, groups.at(query.leaves[0].path[0])) + options.epsilon;
@@ -113,39 +120,68 @@ LeafAdvantages advantages_of(const QueryRewards& query, const AdvantageOptions& 
   return result;
 }
 
-// Calls f(advantage, tokens) for each leaf of the batch.
-template <typename F>
-void for_each_leaf(std::span<const QueryRewards> queries, std::vector<LeafAdvantages>& advantages,
-                   F f) {
-  for (size_t q = 0; q < queries.size(); ++q) {
-    for (size_t i = 0; i < queries[q].leaves.size(); ++i) {
-      f(advantages[q].values[i], static_cast<double>(queries[q].leaves[i].num_tokens));
-    }
-  }
-}
+// An advantage and how many tokens of the batch it counts for.
+struct Weighted {
+  double* value;
+  double tokens;
+};
 
-void whiten(std::span<const QueryRewards> queries, std::vector<LeafAdvantages>& advantages) {
+void whiten(std::span<const Weighted> advantages) {
   double tokens = 0, sum = 0;
   double lowest = std::numeric_limits<double>::infinity(), highest = -lowest;
-  for_each_leaf(queries, advantages, [&](double value, double n) {
+  for (const auto& [value, n] : advantages) {
     tokens += n;
-    sum += n * value;
+    sum += n * *value;
     if (n > 0) {
-      lowest = std::min(lowest, value);
-      highest = std::max(highest, value);
+      lowest = std::min(lowest, *value);
+      highest = std::max(highest, *value);
     }
-  });
+  }
   if (lowest >= highest) {  // no contrast at all: exactly 0 rather than rounding noise times 1e4
-    for_each_leaf(queries, advantages, [](double& value, double) { value = 0; });
+    for (const auto& [value, n] : advantages) *value = 0;
     return;
   }
   const double mean = sum / tokens;
   double squares = 0;
-  for_each_leaf(queries, advantages,
-                [&](double value, double n) { squares += n * (value - mean) * (value - mean); });
+  for (const auto& [value, n] : advantages) squares += n * (*value - mean) * (*value - mean);
   const double scale = 1.0 / std::sqrt(squares / (tokens - 1) + kWhitenEpsilon);
-  for_each_leaf(queries, advantages,
-                [&](double& value, double) { value = (value - mean) * scale; });
+  for (const auto& [value, n] : advantages) *value = (*value - mean) * scale;
+}
+
+// By node id; 0 where no path passes.
+std::vector<double> segment_advantages(const QueryRewards& query, const AdvantageOptions& options) {
+  const Subgroups groups = subgroups_of(query);
+  std::vector<double> advantages;
+  double scale = 1;
+  if (options.query_std && !query.leaves.empty())
+    scale = standard_deviation(query, groups.at(query.leaves[0].path[0])) + options.epsilon;
+  for (const LeafReward& leaf : query.leaves) {
+    for (size_t depth = 1; depth < leaf.path.size(); ++depth) {
+      const auto node = static_cast<size_t>(leaf.path[depth]);
+      if (advantages.size() <= node) advantages.resize(node + 1);
+      const double before = groups.at(leaf.path[depth - 1]).mean();
+      advantages[node] = (groups.at(leaf.path[depth]).mean() - before) / scale;
+    }
+  }
+  return advantages;
+}
+
+// The advantages of all nodes that a path passes, each with its tokens times the leaves through it.
+std::vector<Weighted> weighted_nodes(std::span<const QueryRewards> queries,
+                                     std::vector<std::vector<double>>& advantages) {
+  std::vector<Weighted> weighted;
+  for (size_t q = 0; q < queries.size(); ++q) {
+    std::vector<double> tokens(advantages[q].size());
+    for (const LeafReward& leaf : queries[q].leaves) {
+      TREEPO_CHECK(leaf.used_tokens.size() == leaf.path.size(), "query {}: no tokens by node",
+                   queries[q].name);
+      for (size_t depth = 1; depth < leaf.path.size(); ++depth)
+        tokens[static_cast<size_t>(leaf.path[depth])] += leaf.used_tokens[depth];
+    }
+    for (size_t node = 0; node < tokens.size(); ++node)
+      if (tokens[node] > 0) weighted.push_back({&advantages[q][node], tokens[node]});
+  }
+  return weighted;
 }
 
 }  // namespace
@@ -158,7 +194,8 @@ QueryRewards query_rewards(std::string name, const SearchTree& tree,
   for (size_t i = 0; i < leaves.size(); ++i) {
     query.leaves.push_back({.path = tree.path(leaves[i]),
                             .reward = rewards[i],
-                            .num_tokens = tree.path_tokens(leaves[i])});
+                            .num_tokens = tree.path_tokens(leaves[i]),
+                            .used_tokens = tree.path_used_tokens(leaves[i])});
   }
   return query;
 }
@@ -167,8 +204,39 @@ std::vector<LeafAdvantages> leaf_advantages(std::span<const QueryRewards> querie
                                             const AdvantageOptions& options) {
   std::vector<LeafAdvantages> advantages;
   for (const QueryRewards& query : queries) advantages.push_back(advantages_of(query, options));
-  if (options.whiten) whiten(queries, advantages);
+  if (options.whiten) {
+    std::vector<Weighted> weighted;
+    for (size_t q = 0; q < queries.size(); ++q)
+      for (size_t i = 0; i < queries[q].leaves.size(); ++i)
+        weighted.push_back(
+            {&advantages[q].values[i], static_cast<double>(queries[q].leaves[i].num_tokens)});
+    whiten(weighted);
+  }
   return advantages;
+}
+
+bool is_per_node(AdvantageKind kind) {
+  return kind == AdvantageKind::segment;
+}
+
+std::vector<std::vector<double>> node_advantages(std::span<const QueryRewards> queries,
+                                                 const AdvantageOptions& options) {
+  std::vector<std::vector<double>> advantages;
+  for (const QueryRewards& query : queries)
+    advantages.push_back(segment_advantages(query, options));
+  if (options.whiten) whiten(weighted_nodes(queries, advantages));
+  return advantages;
+}
+
+std::vector<double> path_means(const QueryRewards& query, std::span<const double> node_advantages) {
+  std::vector<double> means;
+  for (const LeafReward& leaf : query.leaves) {
+    double sum = 0;
+    for (size_t depth = 1; depth < leaf.path.size(); ++depth)
+      sum += leaf.used_tokens[depth] * node_advantages[static_cast<size_t>(leaf.path[depth])];
+    means.push_back(leaf.num_tokens > 0 ? sum / static_cast<double>(leaf.num_tokens) : 0.0);
+  }
+  return means;
 }
 
 bool all_scores_equal(std::span<const double> scores) {

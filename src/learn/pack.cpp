@@ -34,6 +34,15 @@ Sums sums_of_leaf(double advantage, int64_t num_tokens, LeafWeight weighting) {
           .leaves = 1};
 }
 
+// All leaves through a token share the advantage of its node.
+Sums with_advantage(Sums sums, double advantage) {
+  sums.positive = sums.weight * std::max(advantage, 0.0);
+  sums.negative = sums.weight * std::min(advantage, 0.0);
+  sums.positive_leaves = advantage > 0 ? sums.leaves : 0;
+  sums.negative_leaves = advantage < 0 ? sums.leaves : 0;
+  return sums;
+}
+
 struct Target {
   int64_t source = 0;  // packed index
   int32_t token = 0;
@@ -126,6 +135,9 @@ class TreeWriter {
     }
     TREEPO_CHECK(training.leaves.size() == training.advantages.size(), "{} leaves, {} advantages",
                  training.leaves.size(), training.advantages.size());
+    TREEPO_CHECK(training.node_advantages.empty() ||
+                     training.node_advantages.size() == static_cast<size_t>(tree_.num_nodes()),
+                 "{} advantages for {} nodes", training.node_advantages.size(), tree_.num_nodes());
     for (const int32_t leaf : training.leaves) {
       TREEPO_CHECK(leaf > 0 && leaf < tree_.num_nodes() && tree_.node(leaf).num_tokens > 0,
                    "leaf {} is no trajectory of tree {}", leaf, index);
@@ -135,12 +147,16 @@ class TreeWriter {
   void write(const Piece& piece, bool last_is_run, Cursor& cursor) {
     const auto tokens = tree_.tokens(piece.node);
     const auto sampled = tree_.logprobs(piece.node);
+    const std::vector<double>& by_node = training_.node_advantages;
+    const Sums sums = by_node.empty()
+                          ? piece.sums
+                          : with_advantage(piece.sums, by_node[static_cast<size_t>(piece.node)]);
     for (int32_t offset = piece.begin; offset < piece.end; ++offset) {
       const auto i = static_cast<size_t>(offset);
       const int64_t slot = int64_t{piece.node} * tree_.segment_tokens() + offset;
       Target target{.source = cursor.source,
                     .token = tokens[i],
-                    .sums = piece.sums,
+                    .sums = sums,
                     .sampled_logprob = sampled[i],
                     .old_logprob = sampled[i],
                     .tree = index_,

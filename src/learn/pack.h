@@ -13,9 +13,10 @@ namespace treepo {
 // at `offset` of node n lies in slot n * segment_tokens + offset.
 struct TrainingTree {
   const SearchTree* tree = nullptr;
-  std::vector<int32_t> leaves = {};             // nodes of the trajectories that take part
-  std::vector<double> advantages = {};          // one for each of `leaves`
-  std::vector<double> old_logprobs = {};        // before the update, by slot; empty: as sampled
+  std::vector<int32_t> leaves = {};          // nodes of the trajectories that take part
+  std::vector<double> advantages = {};       // one for each of `leaves`
+  std::vector<double> node_advantages = {};  // by node, for its tokens; empty: `advantages` count
+  std::vector<double> old_logprobs = {};     // before the update, by slot; empty: as sampled
   std::vector<double> reference_logprobs = {};  // of the reference model, by slot; empty: none
 };
 

@@ -39,6 +39,8 @@ void check_settings(const RolloutSettings& settings) {
               "at least 0 (0: off)");
   check_range("sampling.top_p", s.top_p, s.top_p > 0 && s.top_p <= 1, "above 0 and at most 1");
   check_range("sampling.min_p", s.min_p, s.min_p >= 0 && s.min_p <= 1, "between 0 and 1");
+  check_range("the share of training done", settings.training_share,
+              settings.training_share >= 0 && settings.training_share <= 1, "between 0 and 1");
   constexpr int64_t kMost = int64_t{1} << 24;
   const auto check_count = [](std::string_view key, int64_t value) {
     check_range(key, static_cast<double>(value), value >= 1 && value <= kMost,
@@ -91,6 +93,7 @@ RolloutCallbacks with_timing(const RolloutCallbacks& callbacks, double& seconds)
   return {.judge_segment = timed(callbacks.judge_segment),
           .ends_with_stop_string = timed(callbacks.ends_with_stop_string),
           .trajectory_done = timed(callbacks.trajectory_done),
+          .score_leaves = timed(callbacks.score_leaves),
           .tree_done = timed(callbacks.tree_done),
           .progress = timed(callbacks.progress)};
 }
@@ -107,6 +110,8 @@ class Run {
         queries_(queries),
         stats_(stats),
         callbacks_(with_timing(callbacks, stats.callback_seconds)),
+        facts_{.training_share = settings.training_share,
+               .trees = static_cast<int64_t>(queries.size())},
         cache_(num_pages, static_cast<int32_t>(settings.engine.page_tokens)),
         scheduler_(settings, cache_),
         results_(queries.size()) {
@@ -134,6 +139,7 @@ class Run {
   std::span<const Query> queries_;
   RolloutStats& stats_;
   RolloutCallbacks callbacks_;
+  GrowthFacts facts_;
   TreeCache cache_;
   Scheduler scheduler_;
   LiveTrees trees_;  // below cache_, which they leave when they end
@@ -170,12 +176,11 @@ void Run::step() {
 }
 
 void Run::admit_queries() {
-  const GrowthOptions& growth = settings_.growth;
-  const int64_t new_paths = growth.sequential ? growth.width : growth.first_split_max;
+  const int64_t new_paths = largest_first_split(settings_.growth, facts_);
   while (next_query_ < queries_.size() &&
          scheduler_.may_admit(trees_, queries_[next_query_].prompt.size(), new_paths)) {
-    trees_.push_back(
-        std::make_unique<LiveTree>(next_query_, queries_[next_query_], settings_, rules_, cache_));
+    trees_.push_back(std::make_unique<LiveTree>(next_query_, queries_[next_query_], settings_,
+                                                rules_, facts_, cache_));
     scheduler_.admit(*trees_.back());
     ++next_query_;
   }
@@ -198,15 +203,16 @@ void Run::run_model() {
                batch_.draws.size());
   ++stats_.steps;
   stats_.rows += batch_.num_rows();
-  stats_.drawn_tokens += static_cast<int64_t>(drawn_.size());
-  for (const DrawnToken& drawn : drawn_) stats_.cut_mass += drawn.cut_mass;
 }
 
 void Run::take_tokens() {
   for (const Scheduler::Scheduled& scheduled : scheduler_.scheduled()) {
     if (scheduled.first_draw < 0) continue;
-    scheduled.tree->take(scheduled.front_index, &drawn_[static_cast<size_t>(scheduled.first_draw)],
-                         callbacks_);
+    const DrawnToken* drawn = &drawn_[static_cast<size_t>(scheduled.first_draw)];
+    const int32_t taken = scheduled.tree->take(scheduled.front_index, drawn, callbacks_);
+    progress_.drawn_tokens += taken;
+    stats_.drawn_tokens += taken;
+    for (int32_t i = 0; i < taken; ++i) stats_.cut_mass += drawn[i].cut_mass;
   }
   for (const auto& tree : trees_) tree->settle();
 }
@@ -227,6 +233,7 @@ void Run::remove_finished() {
     stats_.trajectories += static_cast<int64_t>(result->leaves().size());
     stats_.trajectory_tokens += result->trajectory_tokens();
     stats_.discarded_paths += live->discarded_paths();
+    stats_.pruned_paths += live->pruned_paths();
     if (callbacks_.tree_done) callbacks_.tree_done(live->query_index(), live->query(), *result);
     return true;
   });
@@ -238,7 +245,6 @@ void Run::report_progress() {
   progress_.growing_trees = static_cast<int64_t>(trees_.size());
   progress_.active_paths = 0;
   for (const auto& tree : trees_) progress_.active_paths += tree->active_paths();
-  progress_.drawn_tokens += static_cast<int64_t>(drawn_.size());
   progress_.prefilled_tokens = scheduler_.prefilled_tokens();
   progress_.seconds = seconds_since(begin_);
   callbacks_.progress(progress_);
@@ -252,6 +258,11 @@ RolloutEngine::RolloutEngine(StepModel& model, RolloutSettings settings)
   make_stop_rules(settings_.growth, settings_.stop);
 }
 
+void RolloutEngine::set_training_share(double share) {
+  settings_.training_share = share;
+  check_settings(settings_);
+}
+
 std::vector<SearchTree> RolloutEngine::run(std::span<const Query> queries,
                                            const RolloutCallbacks& callbacks) {
   const Clock::time_point begin = Clock::now();
@@ -260,6 +271,8 @@ std::vector<SearchTree> RolloutEngine::run(std::span<const Query> queries,
                "the stop rules need judge_segment");
   TREEPO_CHECK(settings_.stop.stop_strings.empty() || callbacks.ends_with_stop_string,
                "stop strings need ends_with_stop_string");
+  TREEPO_CHECK(!needs_leaf_scores(settings_.growth) || callbacks.score_leaves,
+               "policies that go by value need score_leaves");
   for (const Query& query : queries) check_query(query, rules, model_);
   if (queries.empty()) return {};
   const int32_t num_pages = plan_pages(queries, settings_, rules, model_);

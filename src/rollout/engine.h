@@ -27,6 +27,7 @@ struct RolloutSettings {
   std::vector<int32_t> eos_ids{};
   uint64_t seed = 0;
   Purpose purpose = Purpose::train;  // of the tokens' random numbers
+  double training_share = 0;         // how much of the training run is done, in [0, 1]
 };
 
 struct RolloutProgress {
@@ -45,6 +46,11 @@ struct RolloutCallbacks {
   std::function<bool(const Query&, const SearchTree&, int32_t node)> ends_with_stop_string{};
   // At the tree's barriers, in the order of tree.leaves().
   std::function<void(const Query&, const SearchTree&, int32_t leaf)> trajectory_done{};
+  // At a barrier: what the finished trajectories among the new ones are worth, one number each, 1
+  // for verified and 0 for not. Needed where divergence or pruning goes by value.
+  std::function<std::vector<double>(size_t query_index, const Query&, const SearchTree&,
+                                    std::span<const int32_t> leaves)>
+      score_leaves{};
   // Trees end in no fixed order.
   std::function<void(size_t query_index, const Query&, const SearchTree&)> tree_done{};
   std::function<void(const RolloutProgress&)> progress{};  // after each step
@@ -57,7 +63,7 @@ struct RolloutStats {
   int64_t prefilled_tokens = 0;   // rows of prompts, and of segments whose pages were given up
   int64_t drawn_tokens = 0;       // unique tokens
   int64_t trajectory_tokens = 0;  // sum of the trajectories' lengths
-  int64_t trees = 0, trajectories = 0, discarded_paths = 0;
+  int64_t trees = 0, trajectories = 0, discarded_paths = 0, pruned_paths = 0;
   int64_t suspensions = 0;        // paths that gave up their pages to older ones for a while
   int64_t evicted_entries = 0;    // segments whose pages were given up
   double cut_mass = 0;            // sum over draws of what top-k, top-p and min-p cut off
@@ -67,7 +73,8 @@ struct RolloutStats {
 };
 
 // Samples trees for many queries at once. A sample depends on the settings, the query's id, visit
-// and prompt, and the model's logits: not on the batch around it, nor on rows, pages or memory.
+// and prompt, and the model's logits: not on the batch around it, nor on rows, pages or memory. The
+// one exception: with budget tokens_per_step the number of queries of a run, which share them.
 class RolloutEngine {
  public:
   // The model is shared: other engines may use it between two runs. Throws Error naming the option
@@ -78,6 +85,9 @@ class RolloutEngine {
   // token outside the vocabulary, a context too short for prompt and response, a cache too small.
   std::vector<SearchTree> run(std::span<const Query> queries,
                               const RolloutCallbacks& callbacks = {});
+
+  // Of the runs that follow.
+  void set_training_share(double share);
 
   const RolloutStats& stats() const { return stats_; }
   const RolloutSettings& settings() const { return settings_; }

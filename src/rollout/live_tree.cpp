@@ -1,6 +1,7 @@
 #include "rollout/live_tree.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/error.h"
@@ -8,14 +9,14 @@
 namespace treepo {
 
 LiveTree::LiveTree(size_t query_index, const Query& query, const RolloutSettings& settings,
-                   const StopRules& rules, TreeCache& cache)
+                   const StopRules& rules, const GrowthFacts& facts, TreeCache& cache)
     : query_index_(query_index),
       query_(query),
       settings_(settings),
       rules_(rules),
       cache_(cache),
       tree_(query.prompt, rules.segment_tokens),
-      growth_(settings.growth, settings.seed, query.id, query.visit),
+      growth_(settings.growth, settings.seed, query.id, query.visit, facts),
       token_stream_(settings.seed, settings.purpose, query.id, query.visit) {
   entries_.push_back(cache_.add(-1, 0));
   grow(growth_.start());
@@ -52,9 +53,15 @@ bool LiveTree::is_eos(int32_t token) const {
   return std::ranges::find(settings_.eos_ids, token) != settings_.eos_ids.end();
 }
 
-void LiveTree::take(size_t front_index, const DrawnToken* drawn,
-                    const RolloutCallbacks& callbacks) {
+int32_t LiveTree::take(size_t front_index, const DrawnToken* drawn,
+                       const RolloutCallbacks& callbacks) {
   Front& front = fronts_[front_index];
+  if (asking_) {
+    tree_.set_next_entropy(front.node, drawn->entropy);
+    --active_paths_;
+    unsettled_ = true;
+    return 0;
+  }
   const bool asks_text = !settings_.stop.stop_strings.empty();
   for (int32_t copy = 0; copy < front.copies; ++copy) {
     const int32_t node = front.first_child + copy;
@@ -72,6 +79,7 @@ void LiveTree::take(size_t front_index, const DrawnToken* drawn,
   } else {
     unsettled_ = true;
   }
+  return front.copies;
 }
 
 // Ended paths leave; a branching point whose tokens are drawn becomes one front for each path.
@@ -82,7 +90,8 @@ void LiveTree::settle() {
   for (Front& front : fronts_) {
     const bool is_path = front.first_child == front.node;
     const bool drawn = tree_.node(front.first_child).num_tokens > 0;
-    if (is_path ? !path_end(front.node).ended : !drawn) {
+    const bool told = asking_ && !std::isnan(tree_.node(front.node).next_entropy);
+    if (asking_ ? !told : is_path ? !path_end(front.node).ended : !drawn) {
       settled_.push_back(front);
       continue;
     }
@@ -98,25 +107,71 @@ void LiveTree::settle() {
 }
 
 void LiveTree::cross_barrier(const RolloutCallbacks& callbacks) {
-  std::vector<int32_t> active;
-  int32_t stopped = 0;
+  if (!asking_) {
+    judge_paths(callbacks);
+    prune_paths(callbacks);
+    asking_ = growth_.needs_next_entropies(tree_, going_on_, stopped_now_);
+    if (asking_) return ask_next_entropies();
+  }
+  asking_ = false;
+  grow(growth_.next(tree_, going_on_, stopped_now_));
+  finished_ = fronts_.empty();
+}
+
+void LiveTree::judge_paths(const RolloutCallbacks& callbacks) {
+  going_on_.clear();
+  stopped_now_ = 0;
+  const size_t first_leaf = tree_.leaves().size();
   for (int32_t node = first_node_; node < tree_.num_nodes(); ++node) {
     const SegmentFacts facts =
         rules_.need_segment_facts() ? callbacks.judge_segment(query_, tree_, node) : SegmentFacts{};
     const StopReason reason =
         judge_segment(rules_, tree_.node(node), path_end(node).last_token, facts);
     if (reason == StopReason::none) {
-      active.push_back(node);
-      continue;
+      going_on_.push_back(node);
+    } else {
+      stop_path(node, reason, is_too_short(rules_, tree_.node(node)), callbacks);
     }
-    ++stopped;
-    const bool discarded = is_too_short(rules_, tree_.node(node));
-    tree_.stop(node, reason, discarded);
-    discarded_paths_ += discarded ? 1 : 0;
-    if (!discarded && callbacks.trajectory_done) callbacks.trajectory_done(query_, tree_, node);
   }
-  grow(growth_.next(tree_, active, stopped));
-  finished_ = fronts_.empty();
+  if (needs_leaf_scores(settings_.growth)) score_leaves(first_leaf, callbacks);
+}
+
+void LiveTree::stop_path(int32_t node, StopReason reason, bool discarded,
+                         const RolloutCallbacks& callbacks) {
+  ++stopped_now_;
+  tree_.stop(node, reason, discarded);
+  discarded_paths_ += discarded ? 1 : 0;
+  if (!discarded && callbacks.trajectory_done) callbacks.trajectory_done(query_, tree_, node);
+}
+
+void LiveTree::score_leaves(size_t first_leaf, const RolloutCallbacks& callbacks) {
+  std::vector<int32_t> finished;
+  for (const int32_t leaf : std::span(tree_.leaves()).subspan(first_leaf)) {
+    if (is_finished(tree_.node(leaf).stop)) finished.push_back(leaf);
+  }
+  if (finished.empty()) return;
+  const std::vector<double> scores = callbacks.score_leaves(query_index_, query_, tree_, finished);
+  TREEPO_CHECK(scores.size() == finished.size(), "{} scores for {} leaves", scores.size(),
+               finished.size());
+  for (size_t i = 0; i < finished.size(); ++i) tree_.set_score(finished[i], scores[i]);
+}
+
+void LiveTree::prune_paths(const RolloutCallbacks& callbacks) {
+  for (const int32_t node : growth_.prune(tree_, going_on_)) {
+    const bool discarded = !settings_.growth.train_pruned || is_too_short(rules_, tree_.node(node));
+    stop_path(node, StopReason::pruned, discarded, callbacks);
+    ++pruned_paths_;
+  }
+  std::erase_if(going_on_,
+                [this](int32_t node) { return tree_.node(node).stop != StopReason::none; });
+}
+
+// One front for each path, in the middle of its segment as it were.
+void LiveTree::ask_next_entropies() {
+  for (const int32_t node : going_on_) {
+    fronts_.push_back({.node = node, .used = tree_.node(node).num_tokens, .first_child = node});
+  }
+  active_paths_ = static_cast<int32_t>(going_on_.size());
 }
 
 void LiveTree::start(Front& front) {

@@ -34,17 +34,20 @@ class LiveTree {
  public:
   // Everything passed stays the caller's and must outlive the tree.
   LiveTree(size_t query_index, const Query& query, const RolloutSettings& settings,
-           const StopRules& rules, TreeCache& cache);
+           const StopRules& rules, const GrowthFacts& facts, TreeCache& cache);
   ~LiveTree();  // takes its entries out of the cache
   LiveTree(const LiveTree&) = delete;
   LiveTree& operator=(const LiveTree&) = delete;
 
-  // Appends one drawn token for each of the front's paths. settle() must follow, before the fronts
-  // are looked at again.
-  void take(size_t front_index, const DrawnToken* drawn, const RolloutCallbacks& callbacks);
+  // Appends one drawn token for each of the front's paths, and returns how many. settle() must
+  // follow, before the fronts are looked at again. While the tree asks for next entropies it takes
+  // them from the draws, and no token.
+  int32_t take(size_t front_index, const DrawnToken* drawn, const RolloutCallbacks& callbacks);
   void settle();
 
-  // At the barrier every path has ended its segment: judges them, then branches or falls back.
+  // At the barrier every path has ended its segment: judges and prunes them, then branches or falls
+  // back. Where the growth asks for next entropies, every path's last token runs once more in
+  // between, and the barrier is crossed at the second call.
   bool at_barrier() const { return fronts_.empty() && !finished_; }
   void cross_barrier(const RolloutCallbacks& callbacks);
   bool finished() const { return finished_; }
@@ -61,6 +64,7 @@ class LiveTree {
   int32_t active_paths() const { return active_paths_; }
   int32_t running_fronts() const { return running_fronts_; }
   int32_t discarded_paths() const { return discarded_paths_; }
+  int32_t pruned_paths() const { return pruned_paths_; }
 
   int32_t cache_entry(int32_t node) const { return entries_[static_cast<size_t>(node)]; }
   // Tokens of a node as the cache has them: those of node 0 are the prompt.
@@ -87,6 +91,12 @@ class LiveTree {
   int32_t prompt_tokens() const { return static_cast<int32_t>(query_.prompt.size()); }
   PathEnd& path_end(int32_t node) { return ends_[static_cast<size_t>(node - first_node_)]; }
   void grow(const std::vector<Branch>& branches);
+  void judge_paths(const RolloutCallbacks& callbacks);
+  void score_leaves(size_t first_leaf, const RolloutCallbacks& callbacks);
+  void prune_paths(const RolloutCallbacks& callbacks);
+  void stop_path(int32_t node, StopReason reason, bool discarded,
+                 const RolloutCallbacks& callbacks);
+  void ask_next_entropies();
   bool is_eos(int32_t token) const;
 
   size_t query_index_;
@@ -103,7 +113,10 @@ class LiveTree {
   std::vector<PathEnd> ends_;  // of this round's nodes
   int32_t active_paths_ = 0;   // of this round, not ended
   int32_t running_fronts_ = 0;
-  int32_t discarded_paths_ = 0;
+  int32_t discarded_paths_ = 0, pruned_paths_ = 0;
+  std::vector<int32_t> going_on_;  // at the barrier: nodes that did not stop
+  int32_t stopped_now_ = 0;        // … and how many did
+  bool asking_ = false;            // for next entropies of going_on_
   bool unsettled_ = false;
   bool finished_ = false;
 };

@@ -5,6 +5,7 @@
 #include "learn/advantage.h"  // all_scores_equal
 #include "reward/overlong.h"
 #include "train/trajectory_text.h"
+#include "tree/growth.h"  // needs_leaf_scores
 
 namespace treepo {
 
@@ -14,19 +15,45 @@ double ScoredTree::mean_score() const {
   return verdicts.empty() ? 0 : sum / static_cast<double>(verdicts.size());
 }
 
+namespace {
+
+// `texts` gets one response for each leaf.
+std::vector<Verdict> verify_leaves(const Problem& problem, const SearchTree& tree,
+                                   std::span<const int32_t> leaves, const TokenText& text,
+                                   Verifier& verifier, std::vector<std::string>& texts) {
+  texts.reserve(leaves.size());  // Response::text points into it
+  std::vector<Response> responses;
+  for (int32_t leaf : leaves) {
+    texts.push_back(trajectory_text(tree, leaf, text));
+    responses.push_back({.problem = &problem,
+                         .text = texts.back(),
+                         .ended_with_eos = ends_with_eos(tree, leaf, text)});
+  }
+  return verifier.verify(responses);
+}
+
+}  // namespace
+
+std::function<std::vector<double>(size_t, const Query&, const SearchTree&,
+                                  std::span<const int32_t>)>
+leaf_scorer(const std::vector<TrainingQuery>& queries, const TokenText& text, Verifier& verifier) {
+  return [&](size_t index, const Query&, const SearchTree& tree, std::span<const int32_t> leaves) {
+    std::vector<std::string> texts;
+    std::vector<double> scores;
+    for (const Verdict& verdict :
+         verify_leaves(queries[index].problem, tree, leaves, text, verifier, texts)) {
+      scores.push_back(verdict.correct ? 1 : 0);
+    }
+    return scores;
+  };
+}
+
 ScoredTree score_tree(TrainingQuery query, SearchTree tree, const TokenText& text,
                       Verifier& verifier, const RunOptions& options) {
   ScoredTree scored(std::move(query), std::move(tree));
   const std::vector<int32_t>& leaves = scored.tree.leaves();
-  scored.responses.reserve(leaves.size());  // Response::text points into it
-  std::vector<Response> responses;
-  for (int32_t leaf : leaves) {
-    scored.responses.push_back(trajectory_text(scored.tree, leaf, text));
-    responses.push_back({.problem = &scored.query.problem,
-                         .text = scored.responses.back(),
-                         .ended_with_eos = ends_with_eos(scored.tree, leaf, text)});
-  }
-  scored.verdicts = verifier.verify(responses);
+  scored.verdicts =
+      verify_leaves(scored.query.problem, scored.tree, leaves, text, verifier, scored.responses);
 
   const int64_t limit = longest_response(options.rollout, options.stop);
   for (size_t i = 0; i < leaves.size(); ++i) {
@@ -70,7 +97,11 @@ CollectedBatch BatchCollector::collect(int64_t position, const RolloutCallbacks&
     std::vector<SearchTree> trees;
     {
       PhaseTimes::Scope scope = times.measure("sample");
-      trees = engine_.run(prompts, callbacks);
+      RolloutCallbacks with_scores = callbacks;
+      if (needs_leaf_scores(options_.rollout)) {
+        with_scores.score_leaves = leaf_scorer(queries, text_, verifier_);
+      }
+      trees = engine_.run(prompts, with_scores);
     }
     PhaseTimes::Scope scope = times.measure("verify");
     for (size_t i = 0; i < trees.size(); ++i) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,8 +26,9 @@ struct ScoredTree {
   SearchTree tree;
   std::vector<std::string> responses;  // text of each trajectory without its EOS
   std::vector<Verdict> verdicts;
-  std::vector<double> rewards;     // score minus the overlong penalty
-  std::vector<double> advantages;  // filled by the trainer; empty before
+  std::vector<double> rewards;          // score minus the overlong penalty
+  std::vector<double> advantages;       // filled by the trainer; empty before
+  std::vector<double> node_advantages;  // by node, where advantage.kind gives nodes their own
 
   double mean_score() const;
 };
@@ -58,6 +61,12 @@ class BatchCollector {
   Verifier& verifier_;
   RolloutEngine& engine_;
 };
+
+// RolloutCallbacks::score_leaves for these queries: 1 for each trajectory that the verifier finds
+// correct, 0 for the others. The arguments must outlive it.
+std::function<std::vector<double>(size_t, const Query&, const SearchTree&,
+                                  std::span<const int32_t>)>
+leaf_scorer(const std::vector<TrainingQuery>& queries, const TokenText& text, Verifier& verifier);
 
 ScoredTree score_tree(TrainingQuery query, SearchTree tree, const TokenText& text,
                       Verifier& verifier, const RunOptions& options);

@@ -39,6 +39,8 @@ void write_state(const std::string& path, const TrainState& state) {
   json["best_score"] = state.best_score;
   json["first_pass_at_1"] = state.first_pass_at_1;
   json["first_greedy"] = state.first_greedy;
+  json["first_unseen_pass_at_1"] = state.first_unseen_pass_at_1;
+  json["first_unseen_greedy"] = state.first_unseen_greedy;
   json["unique_tokens"] = state.unique_tokens;
   json["trajectory_tokens"] = state.trajectory_tokens;
   json["skipped_updates"] = state.skipped_updates;
@@ -149,6 +151,8 @@ TrainState CheckpointStore::load_state(const std::string& folder) {
           .best_score = get_double(json, "best_score", path),
           .first_pass_at_1 = get_double(json, "first_pass_at_1", path),
           .first_greedy = get_double(json, "first_greedy", path),
+          .first_unseen_pass_at_1 = get_double(json, "first_unseen_pass_at_1", path),
+          .first_unseen_greedy = get_double(json, "first_unseen_greedy", path),
           .unique_tokens = get_int(json, "unique_tokens", path),
           .trajectory_tokens = get_int(json, "trajectory_tokens", path),
           .skipped_updates = get_int(json, "skipped_updates", path),

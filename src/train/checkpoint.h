@@ -18,9 +18,11 @@ struct TrainState {
   int64_t samples_bytes = 0;  // a resumed run cuts them back to these
   int64_t best_step = -1;     // step with the best evaluation so far; -1: none
   double best_score = 0;
-  double first_pass_at_1 = 0, first_greedy = 0;  // of the evaluation at step 0; greedy -1: none
-  int64_t unique_tokens = 0;                     // decoded in training so far
-  int64_t trajectory_tokens = 0;                 // sum of the trajectories' lengths so far
+  // Of the evaluation at step 0, and of its problems that do not occur in training; -1: none.
+  double first_pass_at_1 = -1, first_greedy = -1;
+  double first_unseen_pass_at_1 = -1, first_unseen_greedy = -1;
+  int64_t unique_tokens = 0;      // decoded in training so far
+  int64_t trajectory_tokens = 0;  // sum of the trajectories' lengths so far
   int64_t skipped_updates = 0;
   int64_t threads = 0;  // results repeat bit by bit with the same number only
 };

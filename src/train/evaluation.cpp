@@ -49,6 +49,19 @@ std::vector<ScoredTree> sample_answers(StepModel& model, const RunOptions& optio
   return scored;
 }
 
+// Answers to the same problems, in the same order; either list may be empty, but not both.
+struct Answers {
+  std::vector<Samples> sampled;
+  Samples greedy;  // one for each problem
+
+  EvaluationSummary summary(uint64_t seed) const {
+    if (!sampled.empty()) return summarize(sampled, greedy, {.seed = seed});
+    std::vector<Samples> single;
+    for (const Sample& answer : greedy) single.push_back({answer});
+    return summarize(single, greedy, {.seed = seed});
+  }
+};
+
 Samples samples_of(const ScoredTree& scored) {
   Samples samples;
   for (const Verdict& verdict : scored.verdicts) {
@@ -56,6 +69,34 @@ Samples samples_of(const ScoredTree& scored) {
         {.score = verdict.score, .correct = verdict.correct, .answer = verdict.answer});
   }
   return samples;
+}
+
+std::optional<EvaluationSummary> unseen_summary(const Answers& all,
+                                                const std::vector<TrainingQuery>& queries,
+                                                uint64_t seed) {
+  Answers unseen;
+  size_t count = 0;
+  for (size_t i = 0; i < queries.size(); ++i) {
+    if (queries[i].seen_in_training) continue;
+    ++count;
+    if (!all.sampled.empty()) unseen.sampled.push_back(all.sampled[i]);
+    if (!all.greedy.empty()) unseen.greedy.push_back(all.greedy[i]);
+  }
+  if (count == 0 || count == queries.size()) return std::nullopt;
+  return unseen.summary(seed);
+}
+
+void add_summary(const std::string& prefix, const EvaluationSummary& summary, Metrics& metrics) {
+  metrics.set(prefix + "problems", summary.num_problems);
+  metrics.set(prefix + "score", summary.score.mean);
+  metrics.set(prefix + "pass@1", summary.average.mean);
+  metrics.set(prefix + "pass@1_low", summary.average.low);
+  metrics.set(prefix + "pass@1_high", summary.average.high);
+  for (const AtK& at : summary.at_k) {
+    if (at.k > 1) metrics.set(fmt::format("{}pass@{}", prefix, at.k), at.pass.mean);
+    if (at.k > 1) metrics.set(fmt::format("{}maj@{}", prefix, at.k), at.majority.mean);
+  }
+  if (summary.greedy) metrics.set(prefix + "greedy", summary.greedy->mean);
 }
 
 void add_lengths(const std::vector<ScoredTree>& scored, EvaluationResult& result) {
@@ -78,16 +119,8 @@ double EvaluationResult::headline() const {
 }
 
 void EvaluationResult::add_to(Metrics& metrics) const {
-  metrics.set("eval/problems", summary.num_problems);
-  metrics.set("eval/score", summary.score.mean);
-  metrics.set("eval/pass@1", summary.average.mean);
-  metrics.set("eval/pass@1_low", summary.average.low);
-  metrics.set("eval/pass@1_high", summary.average.high);
-  for (const AtK& at : summary.at_k) {
-    if (at.k > 1) metrics.set(fmt::format("eval/pass@{}", at.k), at.pass.mean);
-    if (at.k > 1) metrics.set(fmt::format("eval/maj@{}", at.k), at.majority.mean);
-  }
-  if (summary.greedy) metrics.set("eval/greedy", summary.greedy->mean);
+  add_summary("eval/", summary, metrics);
+  if (unseen) add_summary("eval/unseen/", *unseen, metrics);
   metrics.set("eval/tokens", mean_tokens);
   metrics.set("eval/finished", finished);
   metrics.set("time/evaluate", seconds);
@@ -97,25 +130,26 @@ EvaluationResult evaluate(StepModel& model, const RunOptions& options,
                           const std::vector<TrainingQuery>& queries, const TokenText& text,
                           Verifier& verifier) {
   const Timer timer;
-  EvaluationResult result;
-  const SamplingOptions sampling{.temperature = options.evaluate.temperature,
-                                 .top_p = options.evaluate.top_p};
-  const std::vector<ScoredTree> scored =
-      sample_answers(model, options, queries, text, verifier, "evaluate",
-                     evaluation_settings(options, text, options.evaluate.samples, sampling));
-  add_lengths(scored, result);
-  std::vector<Samples> problems;
-  for (const ScoredTree& tree : scored) problems.push_back(samples_of(tree));
-
-  Samples greedy;
-  if (options.evaluate.greedy) {
-    for (const ScoredTree& tree :
-         sample_answers(model, options, queries, text, verifier, "evaluate greedy",
-                        evaluation_settings(options, text, 1, {.temperature = 0}))) {
-      greedy.push_back(samples_of(tree).at(0));
-    }
+  const EvaluateOptions& evaluate = options.evaluate;
+  std::vector<ScoredTree> sampled, greedy;
+  if (evaluate.samples > 0) {
+    const SamplingOptions sampling{.temperature = evaluate.temperature, .top_p = evaluate.top_p};
+    sampled = sample_answers(model, options, queries, text, verifier, "evaluate",
+                             evaluation_settings(options, text, evaluate.samples, sampling));
   }
-  result.summary = summarize(problems, greedy, {.seed = static_cast<uint64_t>(options.train.seed)});
+  if (evaluate.greedy) {
+    greedy = sample_answers(model, options, queries, text, verifier, "evaluate greedy",
+                            evaluation_settings(options, text, 1, {.temperature = 0}));
+  }
+
+  Answers answers;
+  for (const ScoredTree& tree : sampled) answers.sampled.push_back(samples_of(tree));
+  for (const ScoredTree& tree : greedy) answers.greedy.push_back(samples_of(tree).at(0));
+  const auto seed = static_cast<uint64_t>(options.train.seed);
+  EvaluationResult result;
+  result.summary = answers.summary(seed);
+  result.unseen = unseen_summary(answers, queries, seed);
+  add_lengths(sampled.empty() ? greedy : sampled, result);
   result.seconds = timer.seconds();
   return result;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/metrics.h"
@@ -16,16 +17,19 @@ namespace treepo {
 // What one evaluation found over its problems.
 struct EvaluationResult {
   EvaluationSummary summary;
+  // The same of the problems whose prompt does not occur in training, where others' do.
+  std::optional<EvaluationSummary> unseen;
   double mean_tokens = 0;  // of a sampled response
   double finished = 0;     // share of sampled responses that ended by themselves
   double seconds = 0;
 
   double headline() const;              // mean score; the best checkpoint has the highest
-  void add_to(Metrics& metrics) const;  // names "eval/…"
+  void add_to(Metrics& metrics) const;  // names "eval/…", "eval/unseen/…"
 };
 
 // Samples options.evaluate.samples answers for each query, sequentially, with evaluation's own
-// temperature and top-p, and one greedy answer if asked for. Same numbers for the same weights.
+// temperature and top-p, and one greedy answer if asked for. With no samples the greedy answers
+// stand for them. Same numbers for the same weights.
 EvaluationResult evaluate(StepModel& model, const RunOptions& options,
                           const std::vector<TrainingQuery>& queries, const TokenText& text,
                           Verifier& verifier);

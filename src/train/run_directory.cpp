@@ -10,6 +10,7 @@ RunPaths::RunPaths(const std::string& run_dir)
       config(join_path(run_dir, "config.toml")),
       metrics(join_path(run_dir, "metrics.jsonl")),
       samples(join_path(run_dir, "samples.jsonl")),
+      checkpoints(join_path(run_dir, "checkpoints")),
       tokenizer(join_path(run_dir, "tokenizer")),
       reference(join_path(run_dir, "reference")) {}
 
@@ -20,6 +21,10 @@ void create_run_directory(const RunPaths& paths) {
         fmt::format("go on with it: treepo train --resume {}; or name another folder: --set "
                     "train.run_dir=DIR",
                     paths.root));
+  }
+  if (file_system().exists(paths.checkpoints)) {
+    throw Error(fmt::format("{} holds checkpoints of a run, but no config.toml", paths.root),
+                "name another folder: --set train.run_dir=DIR");
   }
   file_system().make_directories(paths.root);
 }

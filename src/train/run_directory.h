@@ -7,12 +7,12 @@
 
 namespace treepo {
 
-// RUN/config.toml (everything resolved), metrics.jsonl, samples.jsonl, checkpoints/, reference/
-// (the reference model, where an objective needs one).
+// RUN/config.toml (everything resolved), metrics.jsonl, samples.jsonl, checkpoints/, tokenizer/
+// (its files, for checkpoints), reference/ (the reference model, where an objective needs one).
 struct RunPaths {
   explicit RunPaths(const std::string& run_dir);
 
-  std::string root, config, metrics, samples, tokenizer, reference;
+  std::string root, config, metrics, samples, checkpoints, tokenizer, reference;
 };
 
 // The logs of a run while it goes on.

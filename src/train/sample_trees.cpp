@@ -8,7 +8,9 @@
 #include "base/progress.h"
 #include "model/tree_step_model.h"
 #include "reward/verifier.h"
+#include "train/batch_collector.h"  // leaf_scorer
 #include "train/tree_record.h"
+#include "tree/growth.h"  // needs_leaf_scores
 
 namespace treepo {
 
@@ -20,6 +22,7 @@ RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
   std::vector<Query> prompts;
   for (const TrainingQuery& query : queries) {
     if (verifier) verifier->check(query.problem);
+    check_prompt(query, model.decoder.config(), longest_response(options.rollout, options.stop));
     prompts.push_back({query.id, query.visit, query.prompt});
   }
 
@@ -28,6 +31,9 @@ RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
   Progress progress("sample", static_cast<int64_t>(queries.size()));
   RolloutCallbacks callbacks;
   add_text_rules(callbacks, options.stop, text);
+  if (verifier && needs_leaf_scores(options.rollout)) {
+    callbacks.score_leaves = leaf_scorer(queries, text, *verifier);
+  }
   callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
     const TrainingQuery& query = queries[index];
     lines[index] =

@@ -47,9 +47,24 @@ PackRunOptions pack_run_options(const RunOptions& options) {
 std::vector<TrainingQuery> test_queries(const DataSet& data, const RunOptions& options,
                                         const Tokenizer& tokenizer) {
   std::vector<TrainingQuery> queries = make_training_queries(data.test, tokenizer);
+  for (size_t i = 0; i < queries.size(); ++i) queries[i].seen_in_training = data.test_seen[i];
   const auto wanted = static_cast<size_t>(options.evaluate.queries);
   if (wanted > 0 && wanted < queries.size()) queries.resize(wanted);
   return queries;
+}
+
+void check_problems(const DataSet& data, const std::vector<TrainingQuery>& test_queries,
+                    const LoadedModel& model, const Verifier& verifier, const RunOptions& options) {
+  const ModelConfig& config = model.decoder.config();
+  const int64_t longest = longest_response(options.rollout, options.stop);
+  for (const Problem& problem : data.train->problems()) {
+    verifier.check(problem);
+    check_prompt(make_training_query(problem, 0, 0, model.tokenizer), config, longest);
+  }
+  for (const TrainingQuery& query : test_queries) {
+    verifier.check(query.problem);
+    check_prompt(query, config, longest);
+  }
 }
 
 // Trees [first, last) of `count`, cut into `parts` of nearly equal size.
@@ -75,10 +90,10 @@ Trainer::Trainer(RunOptions options, Start start)
       test_queries_(test_queries(data_, options_, model_.tokenizer)),
       engine_(step_model_, training_rollout(options_, text_)),
       collector_(options_, *data_.train, text_, *verifier_, engine_) {
-  for (const Problem& problem : data_.train->problems()) verifier_->check(problem);
-  for (const TrainingQuery& query : test_queries_) verifier_->check(query.problem);
+  check_problems(data_, test_queries_, model_, *verifier_, options_);
   state_.threads = use_threads(resumed_threads(options_.train.threads, state_.threads));
   if (start == Start::fresh) create_run_directory(paths_);
+  keep_tokenizer();
   checkpoints_.remove_incomplete();
   if (checkpoint_) optimizer_.restore(CheckpointStore::load_optimizer(*checkpoint_));
   logs_.emplace(paths_);
@@ -102,7 +117,7 @@ TrainSummary Trainer::run(const std::function<bool()>& stop_requested) {
   while (!finished() && !interrupted) {
     train_step(progress);
     const bool last = finished();
-    interrupted = stop_requested();
+    interrupted = !last && stop_requested();
     const bool evaluate_now =
         last || (options_.evaluate.every > 0 && state_.step % options_.evaluate.every == 0);
     const bool improved = evaluate_now && evaluate_and_log();
@@ -145,8 +160,12 @@ void Trainer::log_samples(const CollectedBatch& batch) {
 
 void Trainer::run_warm_start() {
   if (options_.warm_start.steps == 0) return;
+  if (text_.eos_ids.empty()) {
+    throw Error("the model has no end-of-sequence token, with which demonstrations end",
+                "name it as eos_token_id in config.json, or set warm_start.steps = 0");
+  }
   Progress progress("warm start", options_.warm_start.steps);
-  warm_start(model_.decoder, model_.tokenizer, options_, text_.eos_ids.at(0),
+  warm_start(model_.decoder, model_.tokenizer, options_, text_.eos_ids[0],
              [&](const WarmStartProgress& p) {
                const double speed = static_cast<double>(p.tokens) / p.seconds;
                progress.update(p.step, fmt::format("loss {:.3f}  {:.0f} tok/s", p.loss, speed));
@@ -168,6 +187,8 @@ void Trainer::train_step(Progress& progress) {
       scheduled_learning_rate(options_.optimizer, state_.step, options_.train.max_steps);
 
   // 1. Sample trees and verify them, until enough of them teach something.
+  engine_.set_training_share(static_cast<double>(state_.step) /
+                             static_cast<double>(options_.train.max_steps));
   CollectedBatch batch =
       collector_.collect(state_.next_position, rollout_callbacks(progress), times);
 
@@ -195,15 +216,26 @@ void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& time
     queries.push_back(
         query_rewards(scored.query.problem.id, scored.tree, scored.tree.leaves(), scored.rewards));
   }
-  std::vector<LeafAdvantages> advantages = leaf_advantages(queries, options_.advantage);
-  for (size_t i = 0; i < trees.size(); ++i) trees[i].advantages = std::move(advantages[i].values);
+  if (!is_per_node(options_.advantage.kind)) {
+    std::vector<LeafAdvantages> advantages = leaf_advantages(queries, options_.advantage);
+    for (size_t i = 0; i < trees.size(); ++i) trees[i].advantages = std::move(advantages[i].values);
+    return;
+  }
+  std::vector<std::vector<double>> advantages = node_advantages(queries, options_.advantage);
+  for (size_t i = 0; i < trees.size(); ++i) {
+    trees[i].advantages = path_means(queries[i], advantages[i]);
+    advantages[i].resize(static_cast<size_t>(trees[i].tree.num_nodes()));
+    trees[i].node_advantages = std::move(advantages[i]);
+  }
 }
 
 std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>& trees) const {
   std::vector<TrainingTree> training;
   for (const ScoredTree& scored : trees) {
-    training.push_back(
-        {.tree = &scored.tree, .leaves = scored.tree.leaves(), .advantages = scored.advantages});
+    training.push_back({.tree = &scored.tree,
+                        .leaves = scored.tree.leaves(),
+                        .advantages = scored.advantages,
+                        .node_advantages = scored.node_advantages});
   }
   const PackRunOptions run = pack_run_options(options_);
   if (options_.update.recompute_old_logprobs) {
@@ -222,6 +254,13 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
                             PhaseTimes& times) {
   PhaseTimes::Scope scope = times.measure("update");
   BatchUpdate batch;
+  if (trees.empty()) {
+    log_warning(
+        "step {}: no update: there is nothing to learn from queries whose answers all have "
+        "the same score",
+        state_.step + 1);
+    return batch;
+  }
   const std::vector<TrainingTree> training = training_trees(trees);
   const int64_t updates = options_.update.updates_per_batch;
   for (int64_t part = 0; part < updates; ++part) {
@@ -260,6 +299,11 @@ bool Trainer::evaluate_and_log() {
   if (state_.step == 0) {
     state_.first_pass_at_1 = summary.average.mean;
     state_.first_greedy = greedy;
+    if (last_evaluation_->unseen) {
+      const EvaluationSummary& unseen = *last_evaluation_->unseen;
+      state_.first_unseen_pass_at_1 = unseen.average.mean;
+      if (unseen.greedy) state_.first_unseen_greedy = unseen.greedy->mean;
+    }
   }
   const bool improved = state_.best_step < 0 || last_evaluation_->headline() > state_.best_score;
   if (improved) {
@@ -274,6 +318,13 @@ bool Trainer::evaluate_and_log() {
            greedy < 0 ? "" : fmt::format("  greedy {:.1f} %", 100 * greedy), summary.num_problems,
            summary.num_samples);
   return improved;
+}
+
+void Trainer::keep_tokenizer() {
+  if (model_.tokenizer_dir == paths_.tokenizer) return;
+  file_system().make_directories(paths_.tokenizer);
+  copy_tokenizer_files(model_.tokenizer_dir, paths_.tokenizer);
+  model_.tokenizer_dir = paths_.tokenizer;
 }
 
 void Trainer::keep_reference() {

@@ -60,6 +60,9 @@ class Trainer {
   void log_samples(const CollectedBatch& batch);
   RolloutCallbacks rollout_callbacks(Progress& progress);
   bool evaluate_and_log();  // whether it is the best so far
+  // Makes checkpoints take their tokenizer from the run's folder: the model's own may vanish, as
+  // the checkpoint that a run goes on from does.
+  void keep_tokenizer();
   void keep_reference();
   void load_reference();
   void save_checkpoint();

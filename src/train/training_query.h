@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "model/model_config.h"
 #include "reward/problem.h"
 #include "reward/verifier.h"
 #include "text/tokenizer.h"
@@ -16,6 +17,7 @@ struct TrainingQuery {
   uint64_t visit = 0;  // how many times it was rolled out before: met again, it draws anew
   Problem problem;
   std::vector<int32_t> prompt;  // with the tokenizer's special tokens, or Problem::ids as they are
+  bool seen_in_training = false;  // of a test problem: its prompt occurs in training too
 };
 
 // Throws Error where the prompt has no token at all.
@@ -25,5 +27,9 @@ TrainingQuery make_training_query(Problem problem, uint64_t id, uint64_t visit,
 // Problems numbered from 0, each asked for the first time.
 std::vector<TrainingQuery> make_training_queries(std::vector<Problem> problems,
                                                  const Tokenizer& tokenizer);
+
+// Throws Error, naming the problem's row, where the prompt holds a token that the model does not
+// have, or leaves no room in its context for a response of longest_response tokens.
+void check_prompt(const TrainingQuery& query, const ModelConfig& model, int64_t longest_response);
 
 }  // namespace treepo

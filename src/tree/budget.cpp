@@ -2,20 +2,97 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+
 namespace treepo {
 
-int32_t first_split(const GrowthOptions& options, const RandomStream& growth) {
-  if (options.sequential) return static_cast<int32_t>(options.width);
-  const int64_t drawn = growth.integer(options.first_split_min, options.first_split_max,
-                                       /*node=*/0, /*position=*/0);
-  return static_cast<int32_t>(std::min(drawn, options.width));
+namespace {
+
+// Keeps the draws of b apart from the first split's.
+constexpr uint32_t kBranchingLane = 1;
+
+int64_t paths_per_step(const GrowthOptions& options, const GrowthFacts& facts) {
+  return options.tokens_per_step / facts.trees / options.segment_tokens;
 }
 
-int32_t budget_at_segment_end(const GrowthOptions& options, const SegmentEnd& at) {
+// The range that the first split is drawn from, before it is held to U.
+struct Range {
+  int64_t low, high;
+};
+
+Range first_split_range(const GrowthOptions& options, const GrowthFacts& facts) {
+  switch (options.budget) {
+    case BudgetPolicy::transfer:
+    case BudgetPolicy::fixed:
+      return {options.first_split_min, options.first_split_max};
+    case BudgetPolicy::random:
+      return {options.branching_min, options.branching_max};
+    case BudgetPolicy::tokens_per_step: {
+      const int64_t paths = std::max<int64_t>(1, paths_per_step(options, facts));
+      return {paths, paths};
+    }
+  }
+  TREEPO_CHECK(false, "unknown budget {}", static_cast<int>(options.budget));
+}
+
+}  // namespace
+
+int32_t first_split(const GrowthOptions& options, const GrowthFacts& facts,
+                    const RandomStream& growth) {
+  if (options.sequential) return static_cast<int32_t>(options.width);
+  const Range range = first_split_range(options, facts);
+  const int64_t drawn = growth.integer(range.low, range.high, /*node=*/0, /*position=*/0);
+  return static_cast<int32_t>(std::min<int64_t>(drawn, upper_bound(options, {})));
+}
+
+int32_t largest_first_split(const GrowthOptions& options, const GrowthFacts& facts) {
+  const int64_t most = options.sequential ? options.width : first_split_range(options, facts).high;
+  return static_cast<int32_t>(std::min(most, options.width));
+}
+
+int64_t branching_at(const GrowthOptions& options, int32_t barrier, const RandomStream& growth) {
+  if (options.budget != BudgetPolicy::random) return options.branching_factor;
+  return growth.integer(options.branching_min, options.branching_max,
+                        static_cast<uint32_t>(barrier), /*position=*/0, kBranchingLane);
+}
+
+int32_t upper_bound(const GrowthOptions& options, const SegmentEnd& at) {
+  if (options.limit == WidthLimit::trajectories || options.sequential) {
+    return static_cast<int32_t>(options.width);
+  }
+  // A further trajectory may take tokens / paths tokens.
+  int64_t tokens = options.segment_tokens, paths = 1;
+  if (at.active > 0) {
+    paths = at.active;
+    tokens = at.active_tokens + paths * options.segment_tokens;
+  } else if (at.trajectories > 0) {
+    paths = at.trajectories;
+    tokens = at.trajectory_tokens;
+  }
+  const int64_t left = std::max<int64_t>(0, options.token_budget - at.trajectory_tokens);
+  return static_cast<int32_t>(std::clamp(at.trajectories + left * paths / tokens,
+                                         std::min(options.width_min, options.width),
+                                         options.width));
+}
+
+int32_t budget_at_segment_end(const GrowthOptions& options, const GrowthFacts& facts,
+                              const SegmentEnd& at, const RandomStream& growth) {
   if (options.sequential) return at.active;
-  const int64_t wanted = options.branching_factor * (int64_t{at.stopped_now} + at.active);
-  const int64_t missing = options.width - at.trajectories;
-  return static_cast<int32_t>(std::max<int64_t>(at.active, std::min(missing, wanted)));
+  const int64_t b = branching_at(options, at.barrier, growth);
+  const auto wanted = [&]() -> int64_t {
+    switch (options.budget) {
+      case BudgetPolicy::transfer:
+      case BudgetPolicy::random:
+        return b * (int64_t{at.stopped_now} + at.active);
+      case BudgetPolicy::fixed:
+        return b * at.active;
+      case BudgetPolicy::tokens_per_step:
+        return paths_per_step(options, facts);
+    }
+    TREEPO_CHECK(false, "unknown budget {}", static_cast<int>(options.budget));
+  };
+  const int64_t missing = int64_t{upper_bound(options, at)} - at.trajectories;
+  return static_cast<int32_t>(std::max<int64_t>(at.active, std::min(missing, wanted())));
 }
 
 }  // namespace treepo

@@ -5,30 +5,61 @@
 #include <vector>
 
 #include "base/random.h"
-#include "config/options.h"
+#include "config/growth_options.h"
 #include "tree/branch.h"
+#include "tree/budget.h"
+#include "tree/growth_facts.h"
 #include "tree/search_tree.h"
 
 namespace treepo {
 
-// Where one tree grows next. Decisions depend on the tree's own history alone: random numbers are
-// addressed by (number of the barrier or fallback, index) in streams of (seed, query, visit).
+// Whether the policies ask for the score of finished leaves.
+bool needs_leaf_scores(const GrowthOptions& options);
+
+// Where one tree grows next. Decisions depend on the tree's own history and the facts alone: random
+// numbers are addressed by (number of the barrier or fallback, index) in streams of (seed, query,
+// visit).
+//
+// A barrier, when every path has ended its segment:
+//   1. stop rules judge the new nodes (tree/stop_rules.h); finished leaves get their score where
+//      needs_leaf_scores();
+//   2. prune(): some of those that go on stop as `pruned`;
+//   3. where needs_next_entropies(), the remaining ones get their next_entropy;
+//   4. next().
 class TreeGrowth {
  public:
-  TreeGrowth(const GrowthOptions& options, uint64_t seed, uint64_t query, uint64_t visit);
+  TreeGrowth(const GrowthOptions& options, uint64_t seed, uint64_t query, uint64_t visit,
+             const GrowthFacts& facts = {});
 
   // The first split: copies of the root.
   std::vector<Branch> start() const;
 
-  // At a barrier: every path has ended its segment. `active`: nodes whose paths go on, in the order
-  // of their ids; stopped_now: how many others stopped here. No branch: the tree is complete.
+  // Which of the active paths, given by their nodes in the order of their ids, are given up.
+  std::vector<int32_t> prune(const SearchTree& tree, std::span<const int32_t> active) const;
+
+  // Whether next(), for the same arguments, reads next_entropy of the active nodes.
+  bool needs_next_entropies(const SearchTree& tree, std::span<const int32_t> active,
+                            int32_t stopped_now) const;
+
+  // active: nodes whose paths go on, in the order of their ids; stopped_now: how many others
+  // stopped at this barrier. No branch: the tree is complete.
   std::vector<Branch> next(const SearchTree& tree, std::span<const int32_t> active,
                            int32_t stopped_now);
 
  private:
+  SegmentEnd segment_end(const SearchTree& tree, std::span<const int32_t> active,
+                         int32_t stopped_now) const;
+  std::vector<Branch> branch(const SearchTree& tree, std::span<const int32_t> active,
+                             int32_t total) const;
+  std::vector<Branch> fall_back(const SearchTree& tree, int32_t missing);
+
   GrowthOptions options_;
+  GrowthFacts facts_;
   RandomStream growth_, fallback_;
-  int32_t fallback_rounds_ = 0;
+  int32_t barriers_ = 0;            // passed
+  int32_t fallback_rounds_ = 0;     // so far
+  int32_t barren_fallbacks_ = 0;    // in a row
+  size_t trajectories_before_ = 0;  // at the last fallback
 };
 
 // Throws Error naming the option that is out of range.

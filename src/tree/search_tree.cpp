@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <string>
 #include <utility>
 
@@ -81,6 +82,20 @@ void SearchTree::stop(int32_t id, StopReason reason, bool discarded) {
   if (!discarded) leaves_.push_back(id);
 }
 
+void SearchTree::set_score(int32_t leaf, double score) {
+  TreeNode& node = nodes_.at(static_cast<size_t>(leaf));
+  TREEPO_CHECK(node.stop != StopReason::none && !node.discarded && std::isfinite(score),
+               "node {} gets score {}", leaf, score);
+  node.score = score;
+}
+
+void SearchTree::set_next_entropy(int32_t id, double entropy) {
+  TreeNode& node = nodes_.at(static_cast<size_t>(id));
+  TREEPO_CHECK(node.num_tokens > 0 && std::isfinite(entropy), "node {} gets entropy {}", id,
+               entropy);
+  node.next_entropy = entropy;
+}
+
 void SearchTree::shrink_to_fit() {
   nodes_.shrink_to_fit();
   tokens_.shrink_to_fit();
@@ -142,6 +157,10 @@ std::vector<int32_t> SearchTree::response(int32_t id) const {
 
 std::vector<double> SearchTree::response_logprobs(int32_t id) const {
   return join_path<double>(*this, id, [this](int32_t n) { return logprobs(n); });
+}
+
+std::vector<double> SearchTree::response_entropies(int32_t id) const {
+  return join_path<double>(*this, id, [this](int32_t n) { return entropies(n); });
 }
 
 int64_t SearchTree::unique_tokens() const {

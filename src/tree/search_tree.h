@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -31,7 +32,10 @@ struct TreeNode {
   int32_t num_tokens = 0;          // decoded so far
   int32_t prefix_tokens = 0;       // response tokens on the path before this segment
   StopReason stop = StopReason::none;
-  bool discarded = false;  // stopped below the minimum length: no trajectory
+  bool discarded = false;  // no trajectory: stopped below the minimum length, or pruned for good
+  // What policies may ask for; NaN where none did.
+  double score = std::numeric_limits<double>::quiet_NaN();  // of the trajectory that ends here
+  double next_entropy = std::numeric_limits<double>::quiet_NaN();  // of the token after the last
 };
 
 // All that is sampled for one query: an arena of segments that knows nothing of how it grows.
@@ -56,6 +60,8 @@ class SearchTree {
   void append(int32_t node, int32_t token, double logprob, double entropy);
   // Records the stop; a node that is not discarded becomes the next trajectory.
   void stop(int32_t node, StopReason reason, bool discarded = false);
+  void set_score(int32_t leaf, double score);
+  void set_next_entropy(int32_t node, double entropy);
   void shrink_to_fit();  // gives back spare memory once nothing grows any more
 
   // --- reading
@@ -74,9 +80,10 @@ class SearchTree {
   std::vector<int32_t> path(int32_t node) const;
   // How many tokens of each node of path(node) lie on the path: the last node counts whole.
   std::vector<int32_t> path_used_tokens(int32_t node) const;
-  // Tokens (or log-probs) of the response, root to `node`.
+  // Tokens (or log-probs, entropies) of the response, root to `node`.
   std::vector<int32_t> response(int32_t node) const;
   std::vector<double> response_logprobs(int32_t node) const;
+  std::vector<double> response_entropies(int32_t node) const;
 
   int64_t unique_tokens() const;      // decoded tokens
   int64_t trajectory_tokens() const;  // sum of the trajectories' lengths

@@ -145,15 +145,15 @@ TEST(Save, TomlHoldsSectionsInOrderWithHelp) {
 }
 
 TEST(Save, TextListsAllOrSome) {
-  const std::string all = options_as_text(), some = options_as_text("rollout.w");
+  const std::string all = options_as_text(), some = options_as_text("rollout.dep");
   RunOptions options;
   const OptionTable table = declare_options(options);
   for (const Option& option : table.options())
     EXPECT_THAT(all, HasSubstr("  " + option.key + " = "));
   EXPECT_EQ(some,
             "[rollout] How the tree of answers to one query grows.\n"
-            "  rollout.width = 16   (1 or more)\n"
-            "      trajectories wanted for each query\n");
+            "  rollout.depth = 14   (1 or more)\n"
+            "      largest number of segments on a path\n");
   EXPECT_EQ(options_as_text("nothing has this"), "");
 }
 

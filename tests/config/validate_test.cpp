@@ -48,6 +48,30 @@ TEST(Validate, RulesBetweenOptions) {
       {{"rollout.first_split_max=5"},
        "rollout.first_split_max must not exceed rollout.width "
        "(rollout.first_split_max = 5, rollout.width = 4)"},
+      {{"rollout.budget=fixed", "rollout.first_split_max=5"}, "rollout.first_split_max must not"},
+      {{"rollout.branching_min=5"},
+       "rollout.branching_min must not exceed rollout.branching_max (rollout.branching_min = 5, "
+       "rollout.branching_max = 4)"},
+      {{"rollout.budget=random", "rollout.branching_max=5"},
+       "rollout.branching_max must not exceed rollout.width: the first split is drawn up to it "
+       "(rollout.budget = random, rollout.branching_max = 5, rollout.width = 4)"},
+      {{"rollout.budget=tokens_per_step", "rollout.tokens_per_step=7"},
+       "rollout.tokens_per_step must hold at least one segment (rollout.tokens_per_step = 7, "
+       "rollout.segment_tokens = 8)"},
+      {{"rollout.limit=tokens", "rollout.token_budget=7"},
+       "rollout.token_budget must hold at least one segment"},
+      {{"rollout.limit=tokens", "rollout.width_min=5"},
+       "rollout.width_min must not exceed rollout.width"},
+      {{"rollout.divergence_temperature_low=6"},
+       "rollout.divergence_temperature_low must not exceed"},
+      {{"rollout.prune=logprob", "rollout.prune_share=0.24"},
+       "nothing would be pruned (rollout.prune = logprob, rollout.prune_share = 0.24, "
+       "rollout.width = 4)"},
+      {{"rollout.fallback_from=long_answers"},
+       "no rule stops a path at one (rollout.fallback_from = long_answers, stop.answer = none"},
+      {{"rollout.fallback_from=long_answers", "stop.answer=boxed",
+        "rollout.fallback_min_windows=5"},
+       "no response is as long as rollout.fallback_min_windows"},
       {{"stop.min_response_tokens=32"}, "stop.min_response_tokens must be below"},
       {{"stop.response_tokens=20", "stop.min_response_tokens=20"}, "longest response = 20"},
       {{"stop.stop_strings=[\"a\", \"\"]"}, "empty text"},
@@ -91,6 +115,38 @@ TEST(Validate, RulesOfATrainingRun) {
   for (const Case& c : cases) EXPECT_THAT(training_error(c.arguments), HasSubstr(c.error));
 }
 
+// A number out of its own range is refused when it is read.
+TEST(Validate, RangesOfPoliciesAndSampling) {
+  for (const char* argument : {"sampling.temperature=0",
+                               "sampling.temperature=-1",
+                               "sampling.top_p=0",
+                               "sampling.top_p=1.1",
+                               "sampling.min_p=-0.1",
+                               "sampling.min_p=1.5",
+                               "sampling.top_k=-1",
+                               "evaluate.temperature=0",
+                               "evaluate.top_p=2",
+                               "rollout.divergence=steep",
+                               "rollout.divergence_temperature=0",
+                               "rollout.divergence_temperature_low=0",
+                               "rollout.prune_share=1",
+                               "rollout.prune_share=-0.1",
+                               "rollout.prune_margin=-1",
+                               "rollout.branching_min=0",
+                               "rollout.tokens_per_step=0",
+                               "rollout.token_budget=0",
+                               "rollout.width_min=0",
+                               "rollout.fallback=here",
+                               "rollout.fallback_from=nowhere",
+                               "rollout.fallback_min_windows=0",
+                               "rollout.fallback_block_tokens=0",
+                               "rollout.fallback_copies=-1",
+                               "rollout.fallback_max_rounds=-1"}) {
+    const std::string key = std::string(argument).substr(0, std::string(argument).find('='));
+    EXPECT_THAT(training_error({argument}), HasSubstr(key + " must be")) << argument;
+  }
+}
+
 // What is at the edge of a rule, or switches it off, is allowed.
 TEST(Validate, EdgesAreAllowed) {
   const std::vector<std::string> cases[] = {
@@ -98,6 +154,23 @@ TEST(Validate, EdgesAreAllowed) {
       {"model.hidden_size=10", "model.path=m"},  // a model from files has its own sizes
       {"rollout.first_split_max=4"},
       {"rollout.first_split_max=9", "rollout.sequential=true"},
+      {"rollout.first_split_max=9", "rollout.budget=random"},  // drawn from branching_min … _max
+      {"rollout.first_split_max=9", "rollout.budget=tokens_per_step"},
+      {"rollout.branching_max=9"},
+      {"rollout.branching_max=9", "rollout.budget=random", "rollout.sequential=true"},
+      {"rollout.tokens_per_step=7"},
+      {"rollout.tokens_per_step=8", "rollout.budget=tokens_per_step"},
+      {"rollout.token_budget=7", "rollout.width_min=9"},
+      {"rollout.token_budget=8", "rollout.limit=tokens", "rollout.width_min=4"},
+      {"rollout.divergence_temperature_low=5"},
+      {"rollout.prune=value", "rollout.prune_share=0.25"},
+      {"rollout.prune_share=0"},
+      {"rollout.sequential=true", "rollout.prune=value", "rollout.prune_share=0",
+       "rollout.budget=tokens_per_step", "rollout.tokens_per_step=7", "rollout.limit=tokens",
+       "rollout.token_budget=7", "rollout.width_min=9"},
+      {"rollout.fallback_from=long_answers", "stop.answer=boxed", "rollout.fallback_min_windows=4"},
+      {"rollout.fallback_from=long_answers", "stop.stop_strings=[\"a\"]"},
+      {"rollout.fallback_from=long_answers", "rollout.fallback=none"},
       {"rollout.width=1", "rollout.first_split_min=1", "rollout.first_split_max=1",
        "train.dynamic_sampling=false"},
       {"rollout.depth=1"},

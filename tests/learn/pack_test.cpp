@@ -35,11 +35,13 @@ FactsByKey facts_of_trajectories(const std::vector<TrainingTree>& batch, LeafWei
       const int32_t leaf = batch[b].leaves[i];
       const double weight =
           weighting == LeafWeight::one ? 1.0 : 1.0 / static_cast<double>(tree.path_tokens(leaf));
-      const double advantage = batch[b].advantages[i];
+      const std::vector<double>& by_node = batch[b].node_advantages;
       std::vector<int32_t> context(tree.prompt().begin(), tree.prompt().end());
       const auto path = tree.path(leaf);
       const auto used = tree.path_used_tokens(leaf);
       for (size_t n = 1; n < path.size(); ++n) {
+        const double advantage =
+            by_node.empty() ? batch[b].advantages[i] : by_node[static_cast<size_t>(path[n])];
         for (int32_t offset = 0; offset < used[n]; ++offset) {
           const int32_t token = tree.tokens(path[n])[static_cast<size_t>(offset)];
           Facts& f =
@@ -150,7 +152,13 @@ TEST(Pack, LogprobsOfEachKindReachTheirTargets) {
 TEST(Pack, RandomTreesAgreeWithTheirTrajectories) {
   for (uint64_t seed = 0; seed < 400; ++seed) {
     RandomTrees random(seed, 3);
-    const auto batch = random.batch(3);
+    auto batch = random.batch(3);
+    if (seed % 3 == 0) {  // advantages of nodes in place of leaves
+      for (TrainingTree& training : batch) {
+        for (int32_t node = 0; node < training.tree->num_nodes(); ++node)
+          training.node_advantages.push_back(random.integer(0, 4) == 0 ? 0 : random.uniform(-1, 1));
+      }
+    }
     for (const LeafWeight weighting : {LeafWeight::one, LeafWeight::inverse_length}) {
       const FactsByKey expected = facts_of_trajectories(batch, weighting);
       const PackedTrees packed = pack_trees(batch, weighting);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
 #include <random>
 #include <string>
@@ -29,6 +30,9 @@ void expect_same_tree(const SearchTree& a, const SearchTree& b) {
     EXPECT_EQ(a.node(id).parent_used_tokens, b.node(id).parent_used_tokens);
     EXPECT_EQ(a.node(id).stop, b.node(id).stop);
     EXPECT_EQ(a.node(id).discarded, b.node(id).discarded);
+    const auto same = [](double x, double y) { return x == y || (std::isnan(x) && std::isnan(y)); };
+    EXPECT_TRUE(same(a.node(id).score, b.node(id).score)) << "node " << id;
+    EXPECT_TRUE(same(a.node(id).next_entropy, b.node(id).next_entropy)) << "node " << id;
     EXPECT_TRUE(std::ranges::equal(a.tokens(id), b.tokens(id))) << "node " << id;
     EXPECT_TRUE(std::ranges::equal(a.logprobs(id), b.logprobs(id))) << "node " << id;
     EXPECT_TRUE(std::ranges::equal(a.entropies(id), b.entropies(id))) << "node " << id;
@@ -51,6 +55,31 @@ int64_t pick(std::mt19937& random, int64_t low, int64_t high) {
   return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1));
 }
 
+template <typename E>
+E pick_enum(std::mt19937& random) {
+  return static_cast<E>(pick(random, 0, static_cast<int64_t>(kEnumNames<E>.size()) - 1));
+}
+
+void pick_policies(std::mt19937& random, GrowthOptions& g) {
+  g.budget = pick_enum<BudgetPolicy>(random);
+  g.branching_max = pick(random, 2, 4);
+  g.tokens_per_step = pick(random, 1, 300);
+  g.limit = pick_enum<WidthLimit>(random);
+  g.token_budget = pick(random, 1, 200);
+  g.width_min = pick(random, 1, 6);
+  g.divergence = pick_enum<BudgetSplit>(random);
+  g.divergence_schedule = pick_enum<TemperatureSchedule>(random);
+  g.divergence_temperature = 0.25 * static_cast<double>(pick(random, 1, 8));
+  g.prune = pick_enum<PrunePolicy>(random);
+  g.prune_share = 0.1 * static_cast<double>(pick(random, 0, 9));
+  g.train_pruned = pick(random, 0, 1) == 0;
+  g.fallback = pick_enum<FallbackPolicy>(random);
+  g.fallback_from = pick_enum<FallbackFrom>(random);
+  g.fallback_block_tokens = pick(random, 1, 9);
+  g.fallback_copies = pick(random, 0, 3);
+  g.fallback_max_rounds = pick(random, 0, 3);
+}
+
 // What a sample depends on.
 RolloutSettings random_settings(std::mt19937& random) {
   RolloutSettings s;
@@ -64,6 +93,8 @@ RolloutSettings random_settings(std::mt19937& random) {
   s.growth.fallback = pick(random, 0, 3) == 0 ? FallbackPolicy::none : FallbackPolicy::random;
   s.growth.fallback_window = pick(random, 0, 9);
   s.growth.fallback_max_windows = pick(random, 0, 2);
+  if (pick(random, 0, 1) == 0) pick_policies(random, s.growth);
+  s.training_share = 0.25 * static_cast<double>(pick(random, 0, 4));
   s.stop.response_tokens = pick(random, 0, 2) == 0 ? pick(random, 1, 30) : 0;
   s.stop.min_response_tokens = pick(random, 0, 3) == 0 ? pick(random, 1, 10) : 0;
   if (pick(random, 0, 2) == 0) s.stop.answer = pick(random, 0, 1) ? "boxed" : "boxed_with_eos";
@@ -98,6 +129,12 @@ RolloutCallbacks token_callbacks() {
     const std::vector<int32_t> response = tree.response(node);
     return response.size() >= 2 && response.back() == 5 && response[response.size() - 2] == 6;
   };
+  callbacks.score_leaves = [](size_t, const Query&, const SearchTree& tree,
+                              std::span<const int32_t> leaves) {
+    std::vector<double> scores;
+    for (const int32_t leaf : leaves) scores.push_back(tree.response(leaf).front() % 2);
+    return scores;
+  };
   return callbacks;
 }
 
@@ -120,7 +157,8 @@ int32_t smallest_cache(const std::vector<Query>& queries, const RolloutSettings&
 TEST(RolloutEngine, EqualsTheReferenceWhateverTheBatchAndTheCache) {
   std::mt19937 random(7);
   int64_t suspensions = 0, evictions = 0, waits_for_rows = 0, inside = 0, discarded = 0;
-  for (int round = 0; round < 300; ++round) {
+  int64_t entropies = 0, scores = 0, pruned = 0;
+  for (int round = 0; round < 1000; ++round) {
     SCOPED_TRACE("round " + std::to_string(round));
     RolloutSettings settings = random_settings(random);
     settings.engine = random_engine_options(random);
@@ -134,15 +172,23 @@ TEST(RolloutEngine, EqualsTheReferenceWhateverTheBatchAndTheCache) {
     const RolloutCallbacks callbacks = token_callbacks();
     const std::vector<SearchTree> trees = engine.run(queries, callbacks);
     ASSERT_EQ(trees.size(), queries.size());
+    int64_t unique = 0;
     for (size_t i = 0; i < queries.size(); ++i) {
       trees[i].check_invariants();
-      expect_same_tree(trees[i], reference_rollout(queries[i], settings, logits_of, callbacks));
+      const auto num_queries = static_cast<int64_t>(queries.size());
+      expect_same_tree(trees[i],
+                       reference_rollout(queries[i], settings, logits_of, callbacks, num_queries));
+      unique += trees[i].unique_tokens();
       for (int32_t id = 1; id < trees[i].num_nodes(); ++id) {
         const TreeNode& node = trees[i].node(id);
         inside += node.parent_used_tokens < trees[i].node(node.parent).num_tokens;
+        entropies += !std::isnan(node.next_entropy);
+        scores += !std::isnan(node.score);
       }
     }
     if (HasFailure()) return;
+    EXPECT_EQ(engine.stats().drawn_tokens, unique);
+    pruned += engine.stats().pruned_paths;
     EXPECT_LE(model.most_rows, settings.engine.max_step_tokens);
     suspensions += engine.stats().suspensions;
     evictions += engine.stats().evicted_entries;
@@ -155,6 +201,9 @@ TEST(RolloutEngine, EqualsTheReferenceWhateverTheBatchAndTheCache) {
   EXPECT_GT(waits_for_rows, 10);
   EXPECT_GT(inside, 100);
   EXPECT_GT(discarded, 100);
+  EXPECT_GT(entropies, 100);
+  EXPECT_GT(scores, 100);
+  EXPECT_GT(pruned, 100);
 }
 
 TEST(RolloutEngine, OrderOfNeighboursDoesNotMatter) {

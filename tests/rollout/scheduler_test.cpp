@@ -26,7 +26,8 @@ struct Loop {
   }
 
   void add(const Query& query) {
-    trees.push_back(std::make_unique<LiveTree>(trees.size(), query, settings, rules, cache));
+    trees.push_back(
+        std::make_unique<LiveTree>(trees.size(), query, settings, rules, GrowthFacts{}, cache));
   }
 
   void step() {
