@@ -1,0 +1,126 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+
+#include "support/expect_error.h"
+#include "support/faulty_file_system.h"
+#include "tiny_run.h"
+
+namespace treepo {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+TEST(TrainerErrors, ARunDirectoryThatHoldsARun) {
+  TinyRun run;
+  run.options.train.max_steps = 1;
+  run.train();
+  const std::string metrics = read_file(run.path("metrics.jsonl"));
+  EXPECT_THAT(error_of([&] { run.train(); }),
+              AllOf(HasSubstr(run.options.train.run_dir + " holds a run already"),
+                    HasSubstr("--resume"), HasSubstr("train.run_dir")));
+  EXPECT_EQ(read_file(run.path("metrics.jsonl")), metrics);
+
+  posix_file_system().remove(run.path("config.toml"));
+  EXPECT_THAT(error_of([&] { run.train(); }), HasSubstr("holds checkpoints of a run"));
+}
+
+TEST(TrainerErrors, ARunDirectoryThatCannotBeMade) {
+  TinyRun run;
+  run.options.train.run_dir = run.directory / "train.jsonl/run";  // below a file
+  EXPECT_THAT(error_of([&] { run.train(); }), HasSubstr(run.options.train.run_dir));
+}
+
+TEST(TrainerErrors, ARunDirectoryThatCannotBeWritten) {
+  const TinyRun run;
+  for (const int64_t call : {1, 2, 3, 4}) {
+    FaultyFileSystem faulty;
+    faulty.fail_from(call, EROFS);
+    const ScopedFileSystem scope(faulty);
+    EXPECT_THAT(error_of([&] { run.train(); }),
+                AllOf(HasSubstr("cannot "), HasSubstr(run.options.train.run_dir)))
+        << "from call " << call;
+  }
+}
+
+TEST(TrainerErrors, NoProblems) {
+  TinyRun run;
+  run.write("train.jsonl", "\n");
+  EXPECT_THAT(error_of([&] { run.train(); }), HasSubstr("train.jsonl holds no problems"));
+  TinyRun other;
+  other.write("test.jsonl", "");
+  EXPECT_THAT(error_of([&] { other.train(); }), HasSubstr("test.jsonl holds no problems"));
+  EXPECT_FALSE(posix_file_system().exists(run.options.train.run_dir));
+}
+
+// The model's context is 128 tokens, 12 of which the response may take.
+TEST(TrainerErrors, APromptLongerThanTheContext) {
+  const std::string fits(116, '7'), too_long(117, '7');
+  TinyRun run;
+  run.options.train.max_steps = 1;
+  run.write("train.jsonl", R"({"prompt": "1=", "answer": "1"})"
+                           "\n\n"
+                           R"({"prompt": ")" +
+                               fits + R"(", "answer": "1"})");
+  run.write("test.jsonl", R"({"prompt": ")" + too_long + R"(", "answer": "1"})");
+  EXPECT_THAT(error_of([&] { run.train(); }),
+              AllOf(HasSubstr("test.jsonl, line 1: a prompt of 117 tokens and a response of up to "
+                              "12 exceed the model's context of 128"),
+                    HasSubstr("stop.response_tokens")));
+  run.options.data.test.clear();
+  run.train();
+
+  TinyRun other;
+  other.write("train.jsonl", R"({"prompt": "1=", "answer": "1"})"
+                             "\n\n"
+                             R"({"prompt": ")" +
+                                 too_long + R"(", "answer": "1"})");
+  EXPECT_THAT(error_of([&] { other.train(); }), HasSubstr("train.jsonl, line 3: a prompt of 117"));
+  EXPECT_FALSE(posix_file_system().exists(other.options.train.run_dir));
+}
+
+TEST(TrainerErrors, PromptsThatAreNone) {
+  TinyRun run;
+  run.write("train.jsonl", R"({"prompt": "", "answer": "1"})");
+  EXPECT_THAT(error_of([&] { run.train(); }),
+              HasSubstr("train.jsonl, line 1: the prompt is empty"));
+  run.write("train.jsonl", R"({"ids": [3, 24], "answer": "1"})");
+  EXPECT_THAT(error_of([&] { run.train(); }),
+              HasSubstr("train.jsonl, line 1: token 24 of the prompt is outside the model's "
+                        "vocabulary of 24"));
+  run.write("train.jsonl", R"({"prompt": "1="})");
+  EXPECT_THAT(error_of([&] { run.train(); }), HasSubstr("train.jsonl, line 1"));
+}
+
+TEST(TrainerErrors, APenaltyThatIsNoNumberNamesTheQuery) {
+  TinyRun run;
+  run.options.reward.overlong_tokens = 12;
+  run.options.reward.overlong_penalty = std::numeric_limits<double>::infinity();
+  run.options.data.test.clear();
+  EXPECT_THAT(error_of([&] { run.train(); }), HasSubstr("query "));
+}
+
+TEST(TrainerErrors, WeightsThatAreNoNumbers) {
+  TinyRun run;
+  run.model.decoder.parameters().values().fill_(std::numeric_limits<double>::quiet_NaN());
+  run.model.decoder.save(run.model.directory.path(), at::kDouble);
+  EXPECT_THAT(error_of([&] { run.train(); }), HasSubstr("nan"));
+}
+
+TEST(TrainerErrors, AWarmStartNeedsAnEndOfSequence) {
+  TinyRun run;
+  Json config = read_json_file(run.model.directory / "config.json");
+  config.erase("eos_token_id");
+  write_file_atomically(run.model.directory / "config.json", config.dump());
+  posix_file_system().remove(run.model.directory / "generation_config.json");
+  run.options.data.kind = "carry";
+  run.options.reward.kind = "carry";
+  run.options.warm_start.steps = 1;
+  EXPECT_THAT(error_of([&] { run.train(); }), HasSubstr("has no end-of-sequence token"));
+}
+
+}  // namespace
+}  // namespace treepo

@@ -1,0 +1,405 @@
+#include "train/trainer.h"
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "reward/overlong.h"
+#include "support/recording_terminal.h"
+#include "tiny_run.h"
+
+namespace treepo {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+std::vector<int64_t> steps_of(const std::vector<Json>& lines) {
+  std::vector<int64_t> steps;
+  for (const Json& line : lines) steps.push_back(line.at("step").get<int64_t>());
+  return steps;
+}
+
+std::set<std::string> keys_of(const Json& line) {
+  std::set<std::string> keys;
+  for (const auto& item : line.items()) keys.insert(item.key());
+  return keys;
+}
+
+TEST(Trainer, WritesOneLineOfMetricsForEachStepAndEvaluation) {
+  const TinyRun run;
+  const TrainSummary summary = run.train();
+  EXPECT_EQ(summary.state.step, 3);
+  EXPECT_FALSE(summary.interrupted);
+  EXPECT_EQ(steps_of(run.lines("metrics.jsonl")), (std::vector<int64_t>{0, 1, 2, 2, 3, 3}));
+  EXPECT_THAT(steps_of(run.evaluations()), ElementsAre(0, 2, 3));
+
+  const std::set<std::string> step_keys = {"step",
+                                           "success",
+                                           "score/mean",
+                                           "score/std",
+                                           "reward/mean",
+                                           "response/tokens_mean",
+                                           "response/tokens_max",
+                                           "response/finished",
+                                           "stop/answer",
+                                           "stop/eos",
+                                           "stop/stop_string",
+                                           "stop/length",
+                                           "stop/depth",
+                                           "stop/repetition",
+                                           "sampling/entropy",
+                                           "sampling/queries_kept",
+                                           "sampling/queries_dropped",
+                                           "sampling/rounds",
+                                           "sampling/trajectories",
+                                           "sampling/unique_tokens",
+                                           "sampling/trajectory_tokens",
+                                           "sampling/unique_share",
+                                           "sampling/prefilled_tokens",
+                                           "sampling/discarded_paths",
+                                           "sampling/suspensions",
+                                           "sampling/cut_mass",
+                                           "loss",
+                                           "grad_norm",
+                                           "grad_norm_max",
+                                           "learning_rate",
+                                           "update/steps",
+                                           "update/skipped",
+                                           "update/trajectory_tokens",
+                                           "update/unique_tokens",
+                                           "update/packed_tokens",
+                                           "clip/low",
+                                           "clip/high",
+                                           "clip/dual",
+                                           "ratio/mean",
+                                           "ratio/max",
+                                           "entropy",
+                                           "kl",
+                                           "mismatch/mean",
+                                           "mismatch/max",
+                                           "mismatch/outside",
+                                           "mismatch/importance_mean",
+                                           "time/step",
+                                           "time/sample",
+                                           "time/sample_model",
+                                           "time/verify",
+                                           "time/advantage",
+                                           "time/update",
+                                           "time/overhead",
+                                           "time/pack",
+                                           "speed/unique_tokens_per_s",
+                                           "speed/trajectory_tokens_per_s",
+                                           "speed/trajectories_per_s",
+                                           "speed/update_packed_tokens_per_s"};
+  for (const Json& line : run.steps()) {
+    EXPECT_EQ(keys_of(line), step_keys);
+    for (const auto& item : line.items()) EXPECT_TRUE(item.value().is_number()) << item.key();
+  }
+  const std::set<std::string> evaluation_keys = {"step",
+                                                 "eval/problems",
+                                                 "eval/score",
+                                                 "eval/pass@1",
+                                                 "eval/pass@1_low",
+                                                 "eval/pass@1_high",
+                                                 "eval/pass@2",
+                                                 "eval/maj@2",
+                                                 "eval/greedy",
+                                                 "eval/unseen/problems",
+                                                 "eval/unseen/score",
+                                                 "eval/unseen/pass@1",
+                                                 "eval/unseen/pass@1_low",
+                                                 "eval/unseen/pass@1_high",
+                                                 "eval/unseen/pass@2",
+                                                 "eval/unseen/maj@2",
+                                                 "eval/unseen/greedy",
+                                                 "eval/tokens",
+                                                 "eval/finished",
+                                                 "time/evaluate"};
+  for (const Json& line : run.evaluations()) {
+    EXPECT_EQ(keys_of(line), evaluation_keys);
+    EXPECT_EQ(line["eval/problems"], 5);
+    EXPECT_EQ(line["eval/unseen/problems"], 3);
+  }
+}
+
+// The numbers of a step, once more from the trees in samples.jsonl.
+TEST(Trainer, MetricsAgreeWithTheSampledTrees) {
+  TinyRun run;
+  run.options.train.sample_queries = 1000;
+  run.options.reward.overlong_tokens = 6;
+  run.options.reward.overlong_penalty = 0.5;
+  const TrainSummary summary = run.train();
+  const std::vector<Json> trees = run.lines("samples.jsonl");
+  int64_t unique_in_run = 0, trajectories_in_run = 0;
+  for (const Json& line : run.steps()) {
+    double score = 0, reward = 0, tokens = 0, count = 0, queries = 0, kept = 0, eos = 0;
+    int64_t unique = 0;
+    for (const Json& tree : trees) {
+      if (tree["step"] != line["step"]) continue;
+      queries += 1;
+      kept += tree["leaves"][0].contains("advantage") ? 1 : 0;
+      for (const Json& node : tree["nodes"]) unique += std::ssize(node["tokens"]);
+      for (const Json& leaf : tree["leaves"]) {
+        const auto length = leaf["num_tokens"].get<int64_t>();
+        EXPECT_DOUBLE_EQ(leaf["reward"].get<double>(),
+                         leaf["score"].get<double>() -
+                             0.5 * std::clamp(static_cast<double>(length - 6) / 6, 0.0, 1.0));
+        count += 1;
+        tokens += static_cast<double>(length);
+        score += leaf["score"].get<double>();
+        reward += leaf["reward"].get<double>();
+        eos += leaf["end"] == "eos" ? 1 : 0;
+      }
+    }
+    EXPECT_EQ(line["sampling/queries_kept"].get<double>(), kept);
+    EXPECT_EQ(line["sampling/queries_dropped"].get<double>(), queries - kept);
+    EXPECT_EQ(line["sampling/trajectories"].get<double>(), count);
+    EXPECT_EQ(line["sampling/unique_tokens"].get<int64_t>(), unique);
+    EXPECT_EQ(line["sampling/trajectory_tokens"].get<double>(), tokens);
+    EXPECT_NEAR(line["sampling/unique_share"].get<double>(), static_cast<double>(unique) / tokens,
+                1e-12);
+    EXPECT_NEAR(line["score/mean"].get<double>(), score / count, 1e-12);
+    EXPECT_NEAR(line["reward/mean"].get<double>(), reward / count, 1e-12);
+    EXPECT_LT(reward, score);
+    EXPECT_NEAR(line["response/tokens_mean"].get<double>(), tokens / count, 1e-12);
+    EXPECT_NEAR(line["stop/eos"].get<double>(), eos / count, 1e-12);
+    unique_in_run += unique;
+    trajectories_in_run += static_cast<int64_t>(tokens);
+  }
+  EXPECT_EQ(summary.state.unique_tokens, unique_in_run);
+  EXPECT_EQ(summary.state.trajectory_tokens, trajectories_in_run);
+}
+
+TEST(Trainer, SamplesAreWrittenForAsManyQueriesAsAskedFor) {
+  TinyRun run;
+  run.options.train.sample_queries = 3;
+  run.train();
+  EXPECT_THAT(steps_of(run.lines("samples.jsonl")), ElementsAre(1, 1, 1, 2, 2, 2, 3, 3, 3));
+}
+
+// Before the weights change, sampler and trainer say the same; afterwards the ratio shows that they
+// did, and the mismatch still tells of the same weights only.
+TEST(Trainer, SamplerAndTrainerAgreeInTheFirstUpdate) {
+  for (const bool recompute : {false, true}) {
+    TinyRun run;
+    run.options.update.recompute_old_logprobs = recompute;
+    run.options.sampling = {.temperature = 0.7, .top_p = 0.95};
+    run.train();
+    for (const Json& line : run.steps()) {
+      ASSERT_EQ(line["update/steps"], 2);
+      EXPECT_GT(line["mismatch/max"].get<double>(), 0.0);
+      EXPECT_LT(line["mismatch/max"].get<double>(), 1e-9);
+      EXPECT_LE(line["mismatch/mean"].get<double>(), line["mismatch/max"].get<double>());
+      EXPECT_EQ(line["mismatch/outside"], 0);
+      EXPECT_GT(line["ratio/max"].get<double>(), 1.001);  // of the second update
+    }
+  }
+}
+
+TEST(Trainer, RecomputedOldLogProbsGiveTheSameUpdate) {
+  TinyRun sampled, recomputed;
+  recomputed.options.update.recompute_old_logprobs = true;
+  recomputed.options.objective.importance_cap = 2;  // an error where they were not recomputed
+  sampled.train();
+  recomputed.train();
+  const Json a = sampled.steps()[0], b = recomputed.steps()[0];
+  for (const std::string key : {"loss", "grad_norm", "ratio/mean", "ratio/max", "entropy"})
+    EXPECT_NEAR(a[key].get<double>(), b[key].get<double>(), 1e-9) << key;
+  EXPECT_NEAR(b["mismatch/importance_mean"].get<double>(), 1, 1e-9);
+}
+
+TEST(Trainer, MakesSeveralUpdatesOfABatch) {
+  for (const int64_t updates : {1, 2, 4}) {
+    TinyRun run;
+    run.options.update.updates_per_batch = updates;
+    const TrainSummary summary = run.train();
+    const std::vector<Json> lines = run.steps();
+    for (const Json& line : lines) {
+      EXPECT_EQ(line["sampling/queries_kept"], 4);
+      EXPECT_EQ(line["update/steps"], updates);
+      if (updates == 1) {
+        EXPECT_NEAR(line["ratio/max"].get<double>(), 1, 1e-9);
+      }
+    }
+    EXPECT_EQ(CheckpointStore::load_optimizer(summary.checkpoint).steps, 3 * updates);
+    EXPECT_EQ(total(lines, "update/trajectory_tokens"),
+              total(lines, "sampling/trajectory_tokens"));  // none was dropped
+  }
+}
+
+// Answers that no response can equal: every tree has equal scores.
+TEST(Trainer, ABatchWithNothingToLearnSkipsTheUpdateAndSaysSo) {
+  TinyRun run;
+  run.options.reward.kind = "exact";
+  run.options.train.max_sampling_rounds = 3;
+  run.options.optimizer.weight_decay = 0.5;  // an update would change the weights even so
+  RecordingTerminal screen(false);
+  {
+    const ScopedTerminal scope(screen.terminal());
+    run.train();
+  }
+  EXPECT_THAT(screen.written(), HasSubstr("warning: step 2: no update: there is nothing to learn"));
+  for (const Json& line : run.steps()) {
+    EXPECT_EQ(line["update/steps"], 0);
+    EXPECT_EQ(line["sampling/queries_kept"], 0);
+    EXPECT_EQ(line["sampling/queries_dropped"], 12);
+    EXPECT_EQ(line["sampling/rounds"], 3);
+  }
+  EXPECT_EQ(read_file(run.path("checkpoints/step-000003/model.safetensors")),
+            read_file(run.path("checkpoints/step-000000/model.safetensors")));
+}
+
+TEST(Trainer, WithoutDynamicSamplingEveryQueryIsKept) {
+  TinyRun run;
+  run.options.reward.kind = "exact";
+  run.options.train.dynamic_sampling = false;
+  run.train();
+  for (const Json& line : run.steps()) {
+    EXPECT_EQ(line["sampling/queries_kept"], 4);
+    EXPECT_EQ(line["sampling/rounds"], 1);
+    EXPECT_EQ(line["update/steps"], 2);
+  }
+}
+
+TEST(Trainer, TheReferenceIsTheFirstModel) {
+  TinyRun run;
+  run.options.objective.kl_beta = 0.1;
+  run.options.update.updates_per_batch = 1;
+  run.train();
+  EXPECT_EQ(read_file(run.path("reference/model.safetensors")),
+            read_file(run.path("checkpoints/step-000000/model.safetensors")));
+  const std::vector<Json> lines = run.steps();
+  EXPECT_NEAR(lines[0]["kl"].get<double>(), 0, 1e-12);
+  EXPECT_GT(lines[1]["kl"].get<double>(), 1e-6);
+  EXPECT_GT(lines[2]["kl"].get<double>(), lines[1]["kl"].get<double>());
+
+  TinyRun without;
+  without.options.update.updates_per_batch = 1;
+  without.train();
+  EXPECT_FALSE(posix_file_system().exists(without.path("reference")));
+  EXPECT_EQ(without.steps()[1]["kl"], 0);
+}
+
+TEST(Trainer, EpochsEndARun) {
+  const auto steps = [](double epochs, int64_t max_steps) {
+    TinyRun run;
+    run.options.train.epochs = epochs;
+    run.options.train.max_steps = max_steps;
+    run.options.train.queries_per_step = 3;
+    run.options.train.dynamic_sampling = false;
+    run.options.evaluate.greedy = false;
+    const TrainSummary summary = run.train();
+    EXPECT_EQ(run.evaluations().back()["step"], summary.state.step);
+    return summary.state.step;
+  };
+  EXPECT_EQ(steps(0.5, 100), 2);  // of 7 problems
+  EXPECT_EQ(steps(1, 100), 3);
+  EXPECT_EQ(steps(2, 100), 5);
+  EXPECT_EQ(steps(2, 4), 4);
+}
+
+TEST(Trainer, EvaluatesBeforeAfterAndInBetween) {
+  TinyRun run;
+  run.options.train.max_steps = 5;
+  run.options.evaluate.every = 2;
+  run.options.evaluate.queries = 4;
+  const TrainSummary summary = run.train();
+  const std::vector<Json> lines = run.evaluations();
+  EXPECT_THAT(steps_of(lines), ElementsAre(0, 2, 4, 5));
+  EXPECT_EQ(lines[0]["eval/problems"], 4);
+  EXPECT_EQ(lines[0]["eval/unseen/problems"], 2);
+  EXPECT_EQ(summary.state.first_pass_at_1, lines[0]["eval/pass@1"]);
+  EXPECT_EQ(summary.state.first_greedy, lines[0]["eval/greedy"]);
+  EXPECT_EQ(summary.state.first_unseen_pass_at_1, lines[0]["eval/unseen/pass@1"]);
+  EXPECT_EQ(summary.state.first_unseen_greedy, lines[0]["eval/unseen/greedy"]);
+  EXPECT_EQ(summary.last_evaluation->summary.score.mean, lines[3]["eval/score"]);
+
+  TinyRun ends_only;
+  ends_only.options.evaluate.every = 0;
+  ends_only.train();
+  EXPECT_THAT(steps_of(ends_only.evaluations()), ElementsAre(0, 3));
+}
+
+TEST(Trainer, ARunWithoutTestProblems) {
+  TinyRun run;
+  run.options.data.test.clear();
+  const TrainSummary summary = run.train();
+  EXPECT_TRUE(run.evaluations().empty());
+  EXPECT_FALSE(summary.last_evaluation);
+  EXPECT_EQ(summary.state.best_step, -1);
+  EXPECT_EQ(summary.checkpoint, run.path("checkpoints/step-000003"));
+  EXPECT_THAT(run.checkpoints(), ElementsAre("step-000000", "step-000003"));
+}
+
+TEST(Trainer, TheNewestCheckpointsAndTheBestAreKept) {
+  TinyRun run;
+  run.options.train.max_steps = 8;
+  run.options.train.checkpoint_every = 1;
+  run.options.train.keep_checkpoints = 2;
+  run.options.evaluate.every = 1;
+  run.options.optimizer.learning_rate = 0.3;  // does more harm than good
+  const TrainSummary summary = run.train();
+  double best_score = -1;
+  int64_t best = -1;
+  for (const Json& line : run.evaluations()) {
+    if (line["eval/score"].get<double>() <= best_score) continue;
+    best_score = line["eval/score"].get<double>();
+    best = line["step"].get<int64_t>();
+  }
+  ASSERT_LT(best, 7) << "choose a higher learning rate, so that the best is not among the newest";
+  EXPECT_EQ(summary.state.best_step, best);
+  EXPECT_EQ(summary.state.best_score, best_score);
+  EXPECT_THAT(run.checkpoints(),
+              ElementsAre("best", fmt::format("step-{:06}", best), "step-000007", "step-000008"));
+  EXPECT_EQ(CheckpointStore::load_state(run.path("checkpoints/best")).step, best);
+  const Decoder loaded = Decoder::load(run.path("checkpoints/step-000008"), at::kCPU, at::kDouble);
+  EXPECT_FALSE(at::equal(loaded.parameters().values(), run.model.decoder.parameters().values()));
+}
+
+// The quickstart in small: a fresh model, warm start, carry problems, everything in one go.
+TEST(Trainer, WarmStartComesFirst) {
+  const TemporaryDirectory directory;
+  RunOptions options;
+  options.model = {.path = "",
+                   .dtype = "float64",
+                   .hidden_size = 16,
+                   .num_layers = 1,
+                   .num_heads = 2,
+                   .num_kv_heads = 1,
+                   .intermediate_size = 16,
+                   .max_positions = 64};
+  options.data.kind = "carry";
+  options.data.held_out = 4;
+  options.reward.kind = "carry";
+  options.warm_start = {.steps = 60, .batch = 4};
+  options.rollout = {.width = 4, .depth = 5, .segment_tokens = 8};
+  options.evaluate = {.every = 0, .queries = 2, .samples = 1};
+  options.update.updates_per_batch = 1;
+  options.train.queries_per_step = 2;
+  options.train.max_sampling_rounds = 1;
+  options.train.max_steps = 1;
+  options.train.threads = 1;
+  options.train.run_dir = directory / "run";
+  validate_for_training(options);
+  Trainer(options, Trainer::Start::fresh).run([] { return false; });
+
+  std::vector<double> losses;
+  JsonLineReader reader(directory / "run/metrics.jsonl");
+  for (Json line; reader.next(line);) {
+    EXPECT_EQ(line.contains("warm_start/loss"),
+              losses.size() < 2 && line["step"] == 0 && !line.contains("eval/score"));
+    if (line.contains("warm_start/loss")) losses.push_back(line["warm_start/loss"].get<double>());
+  }
+  ASSERT_EQ(losses.size(), 2u);  // after 50 steps and at the end
+  EXPECT_LT(losses[1], losses[0]);
+  EXPECT_LT(losses[1], std::log(24.0));
+}
+
+}  // namespace
+}  // namespace treepo
