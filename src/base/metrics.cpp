@@ -46,7 +46,8 @@ void Metrics::assign(std::string_view name, Value value) {
   }
 }
 
-JsonLinesFile::JsonLinesFile(const std::string& path) : file_(path) {
+JsonLinesFile::JsonLinesFile(const std::string& path)
+    : file_(path), begins_anew_(file_.size() == 0) {
   const uint64_t whole = size_of_whole_lines(path);
   if (whole < file_.size()) file_.truncate(whole);
 }
@@ -56,22 +57,13 @@ void JsonLinesFile::append(const OrderedJson& value) {
 }
 
 void JsonLinesFile::cut_to_size(uint64_t size) {
-  if (file_.size() == 0) return;
+  if (begins_anew_) return;
   if (file_.size() < size) {
     throw Error(fmt::format("{} has {} bytes, but the checkpoint was written when it had {}",
                             file_.path(), file_.size(), size),
                 "put the original file back, or move this one away to start a new one");
   }
   file_.truncate(size);
-}
-
-void JsonLinesFile::cut_after_step(int64_t step) {
-  JsonLineReader reader(file_.path());
-  Json line;
-  uint64_t keep = 0;
-  while (reader.next(line) && get_int(line, "step", reader.where()) <= step)
-    keep = reader.end_of_line();
-  file_.truncate(keep);
 }
 
 void JsonLinesMetrics::write(int64_t step, const Metrics& metrics) {

@@ -49,14 +49,13 @@ class JsonLinesFile {
   void sync() { file_.sync(); }           // to the disk: before a checkpoint that stores size()
   uint64_t size() const { return file_.size(); }  // bytes
 
-  // Back to the size that a checkpoint has stored. A file that was moved away (empty now) starts
-  // anew; one that is shorter than `size` was changed since: Error.
+  // Back to the size that a checkpoint has stored. A file that was moved away (empty when opened)
+  // starts anew; one that is shorter than `size` was changed since: Error.
   void cut_to_size(uint64_t size);
-  // Drops the first line whose "step" is above this, and all after it.
-  void cut_after_step(int64_t step);
 
  private:
   AppendFile file_;
+  bool begins_anew_;
 };
 
 // {"step":3,"reward/mean":0.25,"kl":"NaN"}: numbers that JSON lacks are the strings "NaN",

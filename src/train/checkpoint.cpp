@@ -92,8 +92,12 @@ void CheckpointStore::save(const TrainState& state, const Decoder& decoder, cons
   files.rename(temporary, final_folder);
   files.sync_directory(root_);
   write_file_atomically(join_path(final_folder, kDone), "");
-  if (state.best_step == state.step) point_best_at(state.step);
-  prune(state);
+  finish_save(state);
+}
+
+void CheckpointStore::finish_save(const TrainState& newest) {
+  if (newest.best_step == newest.step) point_best_at(newest.step);
+  prune(newest);
 }
 
 void CheckpointStore::point_best_at(int64_t step) {

@@ -50,6 +50,10 @@ class CheckpointStore {
 
   // Removes folders that a killed process left half written.
   void remove_incomplete();
+  // The end of save(): points `best` at the newest checkpoint, whose state this is, if it is the
+  // best, and removes those that are not kept. A run that resumes does it again, for a full disk or
+  // a kill may have come in between.
+  void finish_save(const TrainState& newest);
 
  private:
   std::vector<int64_t> complete_steps() const;  // ascending

@@ -95,7 +95,10 @@ Trainer::Trainer(RunOptions options, Start start)
   if (start == Start::fresh) create_run_directory(paths_);
   keep_tokenizer();
   checkpoints_.remove_incomplete();
-  if (checkpoint_) optimizer_.restore(CheckpointStore::load_optimizer(*checkpoint_));
+  if (checkpoint_) {
+    optimizer_.restore(CheckpointStore::load_optimizer(*checkpoint_));
+    checkpoints_.finish_save(state_);
+  }
   logs_.emplace(paths_);
   logs_->metrics.file().cut_to_size(static_cast<uint64_t>(state_.metrics_bytes));
   logs_->samples.cut_to_size(static_cast<uint64_t>(state_.samples_bytes));

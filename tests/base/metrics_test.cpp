@@ -78,19 +78,6 @@ TEST_F(MetricsTest, CutToTheSizeOfACheckpointAndContinue) {
   EXPECT_EQ(continued.substr(0, size), cut);
 }
 
-TEST_F(MetricsTest, CutAfterAStep) {
-  write_steps(1, 5);
-  JsonLinesFile(path_).cut_after_step(3);
-  const std::string cut = read_file(path_);
-  file_system().remove(path_);
-  write_steps(1, 3);
-  EXPECT_EQ(cut, read_file(path_));
-  JsonLinesFile(path_).cut_after_step(9);
-  EXPECT_EQ(cut, read_file(path_));
-  JsonLinesFile(path_).cut_after_step(0);
-  EXPECT_EQ(read_file(path_), "");
-}
-
 TEST_F(MetricsTest, AHalfWrittenLastLineIsCutOff) {
   write_steps(1, 2);
   const std::string whole = read_file(path_);
@@ -114,6 +101,9 @@ TEST_F(MetricsTest, AShortenedFileIsNoticed) {
       AllOf(HasSubstr(path_), HasSubstr("when it had 1000"), HasSubstr("move this one away")));
   // Moved away: a new one is started.
   EXPECT_NO_THROW(JsonLinesFile(directory_ / "new").cut_to_size(1000));
+  // Not moved away, though nothing whole is left of it.
+  write_file_atomically(path_, "{\"st");
+  EXPECT_THAT(error_of([&] { JsonLinesFile(path_).cut_to_size(1000); }), HasSubstr(path_));
 }
 
 TEST_F(MetricsTest, AKillAtAnyCallLeavesWholeLines) {
