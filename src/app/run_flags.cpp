@@ -6,7 +6,8 @@
 namespace treepo {
 
 void RunFlags::add_to(CLI::App& command) {
-  command.add_option("--device", device, "cpu, cuda or cuda:N");
+  command.add_option("--device", device,
+                     "cpu, cuda or cuda:N; checked: two implementations side by side");
   command.add_option("--dtype", dtype, "float32, float64, bfloat16 or float16");
   command.add_option("--set", sets, "KEY=VALUE: any option of `treepo options`; repeatable")
       ->take_all();

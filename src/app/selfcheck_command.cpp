@@ -8,6 +8,7 @@
 #include "learn/policy_gradient_check.h"
 #include "model/device.h"
 #include "model/oracle_check.h"
+#include "model/side_by_side.h"  // DifferenceFound
 
 namespace treepo {
 
@@ -29,7 +30,8 @@ bool print_report(const std::string& title, const CheckReport& report) {
   return report.passed();
 }
 
-void run_selfcheck(const SelfcheckFlags& flags, int& exit_code) {
+// Whether all comparisons passed.
+bool run_checks(const SelfcheckFlags& flags) {
   const bool need_model = !flags.oracle.empty() || !flags.write.empty();
   if (need_model && flags.model.empty()) throw CLI::RequiredError("--model");
   if (!need_model && flags.policy_gradient.empty() && flags.advantages.empty()) {
@@ -39,21 +41,31 @@ void run_selfcheck(const SelfcheckFlags& flags, int& exit_code) {
   const c10::ScalarType dtype = parse_dtype(flags.dtype);
   bool passed = true;
   if (!flags.write.empty()) {
-    write_model_oracle(flags.model, flags.write, device, dtype);
+    write_model_oracle(flags.model, flags.write, flags.device, dtype);
     fmt::print("{} written\n", flags.write);
   }
   if (!flags.oracle.empty()) {
-    passed &=
-        print_report(flags.oracle, check_model_oracle(flags.model, flags.oracle, device, dtype));
+    passed &= print_report(flags.oracle,
+                           check_model_oracle(flags.model, flags.oracle, flags.device, dtype));
   }
   if (!flags.policy_gradient.empty()) {
     passed &= print_report(flags.policy_gradient,
-                           check_policy_gradient(flags.policy_gradient, device, dtype));
+                           check_policy_gradient(flags.policy_gradient, device, dtype,
+                                                 is_checked_device(flags.device)));
   }
   if (!flags.advantages.empty()) {
     passed &= print_report(flags.advantages, check_advantages(flags.advantages));
   }
-  if (!passed) exit_code = kExitCheckFailed;
+  return passed;
+}
+
+void run_selfcheck(const SelfcheckFlags& flags, int& exit_code) {
+  try {
+    if (!run_checks(flags)) exit_code = kExitCheckFailed;
+  } catch (const DifferenceFound& difference) {
+    fmt::print("{}\n  {}\n  FAILED\n", difference.what(), difference.hint());
+    exit_code = kExitCheckFailed;
+  }
 }
 
 }  // namespace
@@ -70,7 +82,8 @@ void add_selfcheck_command(CLI::App& program, int& exit_code) {
                       "folder with a model, case.json and oracle.safetensors");
   command->add_option("--advantages", flags->advantages, "JSON file of trees with advantages");
   command->add_option("--dtype", flags->dtype, "float64 (default), float32, bfloat16 or float16");
-  command->add_option("--device", flags->device, "cpu, cuda or cuda:N");
+  command->add_option("--device", flags->device,
+                      "cpu, cuda, cuda:N; checked: two implementations side by side");
   command->footer("  treepo selfcheck --model DIR --oracle DIR/oracle.safetensors --dtype float32");
   command->callback([flags, &exit_code] { run_selfcheck(*flags, exit_code); });
 }

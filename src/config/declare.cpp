@@ -17,7 +17,7 @@ constexpr DoubleRange kAboveZero = {.above_min = true};
 constexpr DoubleRange kShare = {0, 1};
 constexpr DoubleRange kBeta = {.min = 0, .max = 1, .below_max = true};
 
-bool is_device(const std::string& text) {
+bool is_plain_device(const std::string& text) {
   if (text == "cpu" || text == "cuda") return true;
   constexpr std::string_view prefix = "cuda:";
   const std::string_view number =
@@ -26,12 +26,21 @@ bool is_device(const std::string& text) {
          std::all_of(number.begin(), number.end(), [](unsigned char c) { return std::isdigit(c); });
 }
 
+bool is_device(const std::string& text) {
+  constexpr std::string_view checked = "checked:";
+  return text == "checked" || is_plain_device(text) ||
+         (text.starts_with(checked) && is_plain_device(text.substr(checked.size())));
+}
+
 void declare_model(OptionTable& table, ModelOptions& o) {
   table.begin_section("model", "The model that is trained, and where it runs.");
   table.add("path", o.path,
             "Hugging Face directory to start from; empty: a fresh model with the tokenizer of "
             "data.kind = \"carry\"");
-  table.add_pattern("device", o.device, "cpu, cuda, cuda:N", is_device, "where tensors live");
+  table.add_pattern("device", o.device, "cpu, cuda, cuda:N, checked, checked:cuda, checked:cuda:N",
+                    is_device,
+                    "where tensors live; checked: runs two implementations side by side and ends "
+                    "at the first difference (kernels and plain tensor operations; GPU and CPU)");
   table.add_choice("dtype", o.dtype, {"float32", "float64", "bfloat16", "float16"},
                    "type of weights and activations");
   table.add("random_weights", o.random_weights,

@@ -118,12 +118,13 @@ Case read_case(const std::string& directory, const SafetensorsFile& oracle) {
 
 class Checker {
  public:
-  Checker(const std::string& directory, c10::Device device, c10::ScalarType dtype)
+  Checker(const std::string& directory, c10::Device device, c10::ScalarType dtype, bool checked)
       : oracle_(directory + "/oracle.safetensors"),
         case_(read_case(directory, oracle_)),
         decoder_(Decoder::load(directory, device, dtype)),
         tolerance_(tolerance_of(dtype)) {
     decoder_.parameters().enable_gradients();
+    run_options_.checked = checked;
   }
 
   CheckReport run() {
@@ -208,8 +209,8 @@ class Checker {
 }  // namespace
 
 CheckReport check_policy_gradient(const std::string& directory, c10::Device device,
-                                  c10::ScalarType dtype) {
-  return Checker(directory, device, dtype).run();
+                                  c10::ScalarType dtype, bool checked) {
+  return Checker(directory, device, dtype, checked).run();
 }
 
 }  // namespace treepo

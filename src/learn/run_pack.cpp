@@ -25,6 +25,7 @@ at::Tensor tensor_like(std::span<const double> values, const at::Tensor& like) {
 TokenLogprobs run_pack(const Decoder& decoder, const PackedTrees& pack,
                        const PackRunOptions& options) {
   const at::Tensor hidden = packed_hidden(decoder, pack.sequence);
+  if (options.checked) check_packed_hidden(decoder, pack.sequence, hidden);
   // Copies: backward reads them after the pack may be gone.
   return token_logprobs(hidden, decoder.head_weight(), view_of(pack.source_row).clone(),
                         view_of(pack.target_source).clone(), view_of(pack.target_token).clone(),

@@ -16,6 +16,8 @@ struct PackRunOptions {
   int64_t max_tokens = 8192;  // packed tokens run at once
   int64_t logit_chunk_tokens = 1024;
   bool packed = true;  // false: every trajectory apart
+  // Hold each forward pass against plain tensor operations (check_packed_hidden).
+  bool checked = false;
 };
 
 // Log-probs of the pack's targets and entropies at its sources, differentiable where gradients are

@@ -185,6 +185,10 @@ class TensorAttention : public AttentionLayer {
 
 }  // namespace
 
+c10::ScalarType key_value_dtype(c10::Device device, c10::ScalarType dtype) {
+  return !device.is_cpu() || is_kernel_type(dtype) ? dtype : at::kFloat;
+}
+
 PagedCache make_paged_cache(int64_t layers, int64_t pages, int64_t page_tokens,
                             const AttentionShape& shape, const at::TensorOptions& options) {
   const int64_t kv_heads = shape.num_kv_heads, dim = shape.head_dim;

@@ -15,6 +15,10 @@ struct PagedCache {
   at::Tensor values;  // [layers, pages, num_kv_heads, page_tokens, head_dim]
 };
 
+// What a model of this dtype stores them as. They come out of the decoder in its own type, in which
+// they lose nothing; but the CPU kernels do not know float16.
+c10::ScalarType key_value_dtype(c10::Device device, c10::ScalarType dtype);
+
 // All zero. Throws c10::Error where memory does not suffice.
 PagedCache make_paged_cache(int64_t layers, int64_t pages, int64_t page_tokens,
                             const AttentionShape& shape, const at::TensorOptions& options);

@@ -37,6 +37,17 @@ void Decoder::allocate() {
   make_rope_table();
 }
 
+int64_t Decoder::count_parameters(const ModelConfig& config) {
+  return Decoder(config, c10::kCPU, c10::kFloat).parameters_.count();
+}
+
+Decoder Decoder::copy_on(c10::Device device) const {
+  Decoder copy(config_, device, dtype());
+  copy.allocate();
+  copy.parameters_.values().copy_(parameters_.values());
+  return copy;
+}
+
 void Decoder::lay_out() {
   const int64_t hidden = config_.hidden_size, vocab = config_.vocab_size;
   embedding_ = parameters_.add({vocab, hidden}, {{"model.embed_tokens.weight", vocab}});
@@ -128,44 +139,47 @@ at::Tensor Decoder::added(const at::Tensor& residual, const at::Tensor& x, int64
 }
 
 at::Tensor Decoder::queries_keys_values(const Layer& layer, const at::Tensor& x,
-                                        const at::Tensor& rope) const {
+                                        const at::Tensor& rope, KernelChoice kernels) const {
   const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
   at::Tensor qkv = projected(x, layer.qkv_weight, layer.qkv_bias)
                        .view({x.size(0), heads + 2 * kv_heads, config_.head_dim});
   if (config_.qk_norm) {
     const double eps = config_.rms_norm_eps;
     const auto parts = qkv.split_with_sizes({heads, kv_heads, kv_heads}, 1);
-    qkv = at::cat({rms_norm(parts[0], parameters_.tensor(layer.query_norm), eps),
-                   rms_norm(parts[1], parameters_.tensor(layer.key_norm), eps), parts[2]},
+    qkv = at::cat({rms_norm(parts[0], parameters_.tensor(layer.query_norm), eps, kernels),
+                   rms_norm(parts[1], parameters_.tensor(layer.key_norm), eps, kernels), parts[2]},
                   1);
   }
-  return rotate(qkv, rope, heads + kv_heads);
+  return rotate(qkv, rope, heads + kv_heads, kernels);
 }
 
-at::Tensor Decoder::mlp(const Layer& layer, const at::Tensor& x) const {
-  const at::Tensor normed = rms_norm(x, parameters_.tensor(layer.mlp_norm), config_.rms_norm_eps);
-  const at::Tensor inner = swiglu(projected(normed, layer.gate_up_weight, layer.gate_up_bias));
+at::Tensor Decoder::mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels) const {
+  const at::Tensor normed =
+      rms_norm(x, parameters_.tensor(layer.mlp_norm), config_.rms_norm_eps, kernels);
+  const at::Tensor inner =
+      swiglu(projected(normed, layer.gate_up_weight, layer.gate_up_bias), kernels);
   return added(x, inner, layer.down_weight, layer.down_bias);
 }
 
 at::Tensor Decoder::hidden(const at::Tensor& tokens, const at::Tensor& positions,
-                           AttentionLayer& attention, const std::optional<at::Tensor>& rows) const {
+                           AttentionLayer& attention, const std::optional<at::Tensor>& rows,
+                           KernelChoice kernels) const {
   const double eps = config_.rms_norm_eps;
   const at::Tensor rope = rope_table_.index_select(0, positions);
   at::Tensor x = at::embedding(parameters_.tensor(embedding_), tokens);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
-    const at::Tensor normed = rms_norm(x, parameters_.tensor(layer.input_norm), eps);
-    const at::Tensor qkv = queries_keys_values(layer, normed, rope);
+    const at::Tensor normed = rms_norm(x, parameters_.tensor(layer.input_norm), eps, kernels);
+    const at::Tensor qkv = queries_keys_values(layer, normed, rope, kernels);
     at::Tensor attended = attention.attend(static_cast<int64_t>(i), qkv);
     if (rows && i + 1 == layers_.size()) {  // the rest of the last layer serves no other row
       attended = attended.index_select(0, *rows);
       x = x.index_select(0, *rows);
     }
     x = added(x, attended, layer.output_weight, layer.output_bias);
-    x = mlp(layer, x);
+    x = mlp(layer, x, kernels);
   }
-  return rms_norm(x, parameters_.tensor(final_norm_), eps);
+  return rms_norm(x, parameters_.tensor(final_norm_), eps, kernels);
 }
 
 }  // namespace treepo

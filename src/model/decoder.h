@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "model/kernel_choice.h"
 #include "model/model_config.h"
 #include "model/parameter_store.h"
 
@@ -29,6 +30,9 @@ class Decoder {
   // Throws Error that names the tensor on a missing, misshapen or unexpected weight.
   static Decoder load(const std::string& directory, c10::Device device, c10::ScalarType dtype);
 
+  // Parameters of such a model, without making one.
+  static int64_t count_parameters(const ModelConfig& config);
+
   // Weights from Purpose::weights: normal(0, initializer_range), biases 0, norms 1.
   static Decoder random(const ModelConfig& config, uint64_t seed, c10::Device device,
                         c10::ScalarType dtype);
@@ -36,7 +40,10 @@ class Decoder {
   // tokens, positions: int64 [N] on the model's device. Returns the hidden states after the last
   // norm: [N, hidden_size], or of the rows in `rows` (int64, ascending) only.
   at::Tensor hidden(const at::Tensor& tokens, const at::Tensor& positions,
-                    AttentionLayer& attention, const std::optional<at::Tensor>& rows = {}) const;
+                    AttentionLayer& attention, const std::optional<at::Tensor>& rows = {},
+                    KernelChoice kernels = KernelChoice::best) const;
+
+  Decoder copy_on(c10::Device device) const;  // the same weights there
 
   // [vocab_size, hidden_size]: logits = hidden · head_weightᵀ. The embedding itself where tied.
   const at::Tensor& head_weight() const;
@@ -67,9 +74,9 @@ class Decoder {
   at::Tensor projected(const at::Tensor& x, int64_t weight, int64_t bias) const;
   at::Tensor added(const at::Tensor& residual, const at::Tensor& x, int64_t weight,
                    int64_t bias) const;
-  at::Tensor queries_keys_values(const Layer& layer, const at::Tensor& x,
-                                 const at::Tensor& rope) const;
-  at::Tensor mlp(const Layer& layer, const at::Tensor& x) const;
+  at::Tensor queries_keys_values(const Layer& layer, const at::Tensor& x, const at::Tensor& rope,
+                                 KernelChoice kernels) const;
+  at::Tensor mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels) const;
 
   ModelConfig config_;
   ParameterStore parameters_;

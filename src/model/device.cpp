@@ -45,7 +45,12 @@ void open_cuda_library() {
         "build it where nvcc and the full PyTorch wheel are (preset cuda), or use device cpu");
 }
 
+bool is_checked_device(const std::string& name) {
+  return name == "checked" || name.starts_with("checked:");
+}
+
 c10::Device parse_device(const std::string& name) {
+  if (is_checked_device(name)) return parse_device(name == "checked" ? "cpu" : name.substr(8));
   if (name == "cpu") return c10::Device(c10::kCPU);
   if (!name.starts_with("cuda") || (name.size() > 4 && name[4] != ':'))
     throw Error(fmt::format("\"{}\" is no device", name), "cpu, cuda, or cuda:N with N from 0");

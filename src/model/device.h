@@ -8,9 +8,13 @@
 
 namespace treepo {
 
-// "cpu", "cuda", "cuda:1". For a CUDA device opens libtreepo_cuda.so first. Throws Error if the
-// name means nothing or the device is not there.
+// "cpu", "cuda", "cuda:1", or one of them after "checked:"; "checked" alone is "checked:cpu". For a
+// CUDA device opens libtreepo_cuda.so first. Throws Error if the name means nothing or the device
+// is not there.
 c10::Device parse_device(const std::string& name);
+
+// Whether the name begins with "checked": what runs there runs twice, by two implementations.
+bool is_checked_device(const std::string& name);
 
 // "float32", "float64", "bfloat16", "float16".
 c10::ScalarType parse_dtype(const std::string& name);

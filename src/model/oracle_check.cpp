@@ -6,10 +6,11 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "model/device.h"
 #include "model/greedy_decode.h"
+#include "model/make_step_model.h"
 #include "model/packed_forward.h"
 #include "model/safetensors.h"
-#include "model/tree_step_model.h"
 
 namespace treepo {
 
@@ -42,8 +43,10 @@ PackedSequence pack_rows(const Rows& rows) {
 }
 
 // [rows, length, vocab] in at least float32.
-at::Tensor logits_of(const Decoder& decoder, const Rows& rows) {
-  const at::Tensor hidden = packed_hidden(decoder, pack_rows(rows));
+at::Tensor logits_of(const Decoder& decoder, const Rows& rows, bool checked = false) {
+  const PackedSequence packed = pack_rows(rows);
+  const at::Tensor hidden = packed_hidden(decoder, packed);
+  if (checked) check_packed_hidden(decoder, packed, hidden);
   return hidden.mm(decoder.head_weight().t())
       .to(decoder.attention_dtype())
       .view({static_cast<int64_t>(rows.size()), static_cast<int64_t>(rows[0].size()), -1});
@@ -87,19 +90,21 @@ at::Tensor to_double(const at::Tensor& x) {
   return x.detach().to(at::kCPU, at::kDouble);
 }
 
-Computed compute(Decoder& decoder, const Rows& rows, int32_t greedy_tokens) {
+// By the implementation that `device` names; a checked one is held against the other on the way.
+Computed compute(Decoder& decoder, const std::string& device, const Rows& rows,
+                 int32_t greedy_tokens) {
   Computed computed;
   decoder.parameters().enable_gradients();
   decoder.parameters().zero_gradients();
-  const at::Tensor logits = logits_of(decoder, rows);
+  const at::Tensor logits = logits_of(decoder, rows, is_checked_device(device));
   const at::Tensor loss = loss_of(logits, to_tensor(rows));
   loss.backward();
   computed.logits = to_double(logits);
   computed.loss = to_double(loss);
   for (const auto& [name, gradient] : decoder.parameters().named_gradients())
     computed.gradients.emplace_back(name, to_double(gradient));
-  TreeStepModel step_model(decoder);
-  computed.greedy = greedy_decode(step_model, rows, greedy_tokens);
+  const auto step_model = make_step_model(decoder, device);
+  computed.greedy = greedy_decode(*step_model, rows, greedy_tokens);
   return computed;
 }
 
@@ -168,15 +173,15 @@ double largest_difference(const std::vector<std::vector<double>>& a, const at::T
 }  // namespace
 
 CheckReport check_model_oracle(const std::string& directory, const std::string& file,
-                               c10::Device device, c10::ScalarType dtype) {
+                               const std::string& device, c10::ScalarType dtype) {
   const SafetensorsFile oracle(file);
-  Decoder decoder = Decoder::load(directory, device, dtype);
+  Decoder decoder = Decoder::load(directory, parse_device(device), dtype);
   const Rows rows = to_rows(oracle.read("input_ids"), decoder.config().vocab_size, file);
   const at::Tensor greedy = oracle.read("greedy");
   if (greedy.dim() != 2 || greedy.size(0) != static_cast<int64_t>(rows.size()))
     throw Error(
         fmt::format("{}: \"greedy\" does not have a row for each row of \"input_ids\"", file));
-  const Computed computed = compute(decoder, rows, static_cast<int32_t>(greedy.size(1)));
+  const Computed computed = compute(decoder, device, rows, static_cast<int32_t>(greedy.size(1)));
 
   Comparison comparison(oracle);
   const double largest_logit =
@@ -200,10 +205,10 @@ CheckReport check_model_oracle(const std::string& directory, const std::string& 
   return comparison.report;
 }
 
-void write_model_oracle(const std::string& directory, const std::string& file, c10::Device device,
-                        c10::ScalarType dtype, uint64_t seed) {
+void write_model_oracle(const std::string& directory, const std::string& file,
+                        const std::string& device, c10::ScalarType dtype, uint64_t seed) {
   constexpr int32_t kRows = 3, kGreedy = 16;
-  Decoder decoder = Decoder::load(directory, device, dtype);
+  Decoder decoder = Decoder::load(directory, parse_device(device), dtype);
   const ModelConfig& config = decoder.config();
   const int64_t length = std::min<int64_t>(24, config.max_positions - kGreedy);
   if (length < 2)
@@ -215,7 +220,7 @@ void write_model_oracle(const std::string& directory, const std::string& file, c
     for (uint32_t i = 0; i < static_cast<uint32_t>(length); ++i)
       rows[row].push_back(static_cast<int32_t>(stream.integer(0, config.vocab_size - 1, row, i)));
 
-  const Computed computed = compute(decoder, rows, kGreedy);
+  const Computed computed = compute(decoder, device, rows, kGreedy);
   std::vector<NamedTensor> tensors = {{"input_ids", to_tensor(rows)},
                                       {"logits", computed.logits},
                                       {"loss", computed.loss},

@@ -216,7 +216,7 @@ at::Tensor packed_attention(const at::Tensor& qkv, const AttentionShape& shape,
 }
 
 at::Tensor PackedAttention::attend(int64_t /*layer*/, const at::Tensor& qkv) {
-  return packed_attention(qkv, shape_, plan_);
+  return packed_attention(qkv, shape_, plan_, kernels_);
 }
 
 }  // namespace treepo

@@ -20,14 +20,16 @@ at::Tensor packed_attention(const at::Tensor& qkv, const AttentionShape& shape,
 
 class PackedAttention : public AttentionLayer {
  public:
-  PackedAttention(const AttentionShape& shape, std::shared_ptr<const PackedAttentionPlan> plan)
-      : shape_(shape), plan_(std::move(plan)) {}
+  PackedAttention(const AttentionShape& shape, std::shared_ptr<const PackedAttentionPlan> plan,
+                  KernelChoice kernels = KernelChoice::best)
+      : shape_(shape), plan_(std::move(plan)), kernels_(kernels) {}
 
   at::Tensor attend(int64_t layer, const at::Tensor& qkv) override;
 
  private:
   AttentionShape shape_;
   std::shared_ptr<const PackedAttentionPlan> plan_;
+  KernelChoice kernels_;
 };
 
 }  // namespace treepo

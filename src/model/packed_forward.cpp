@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "model/packed_attention.h"
+#include "model/side_by_side.h"
 
 namespace treepo {
 
@@ -30,9 +31,26 @@ void check_ranges(const Decoder& decoder, const PackedSequence& sequence) {
   }
 }
 
-}  // namespace
+// Keeps what another layer is given and gives back.
+class TracedAttention : public AttentionLayer {
+ public:
+  TracedAttention(AttentionLayer& attention, LayerTrace& trace)
+      : attention_(attention), trace_(trace) {}
 
-at::Tensor packed_hidden(const Decoder& decoder, const PackedSequence& sequence) {
+  at::Tensor attend(int64_t layer, const at::Tensor& qkv) override {
+    at::Tensor out = attention_.attend(layer, qkv);
+    trace_.qkv.push_back(qkv);
+    trace_.attended.push_back(out);
+    return out;
+  }
+
+ private:
+  AttentionLayer& attention_;
+  LayerTrace& trace_;
+};
+
+at::Tensor run_packed(const Decoder& decoder, const PackedSequence& sequence, KernelChoice kernels,
+                      LayerTrace* trace) {
   check_ranges(decoder, sequence);
   const ModelConfig& config = decoder.config();
   const c10::Device device = decoder.device();
@@ -41,9 +59,38 @@ at::Tensor packed_hidden(const Decoder& decoder, const PackedSequence& sequence)
       {.num_heads = static_cast<int32_t>(config.num_heads),
        .num_kv_heads = static_cast<int32_t>(config.num_kv_heads),
        .head_dim = static_cast<int32_t>(config.head_dim)},
-      std::make_shared<PackedAttentionPlan>(plan_packed_attention(sequence.subtree_end, block)));
-  return decoder.hidden(to_device(sequence.tokens, device), to_device(sequence.positions, device),
-                        attention);
+      std::make_shared<PackedAttentionPlan>(plan_packed_attention(sequence.subtree_end, block)),
+      kernels);
+  const at::Tensor tokens = to_device(sequence.tokens, device),
+                   positions = to_device(sequence.positions, device);
+  if (trace == nullptr) return decoder.hidden(tokens, positions, attention, {}, kernels);
+  TracedAttention traced(attention, *trace);
+  return decoder.hidden(tokens, positions, traced, {}, kernels);
+}
+
+}  // namespace
+
+at::Tensor packed_hidden(const Decoder& decoder, const PackedSequence& sequence,
+                         KernelChoice kernels) {
+  return run_packed(decoder, sequence, kernels, nullptr);
+}
+
+void check_packed_hidden(const Decoder& decoder, const PackedSequence& sequence,
+                         const at::Tensor& hidden) {
+  const at::NoGradGuard no_gradients;
+  const double tolerance = side_by_side_tolerance(decoder.dtype());
+  const at::Tensor plain = run_packed(decoder, sequence, KernelChoice::tensor_operations, nullptr);
+  const auto difference = first_difference(hidden.detach(), plain, tolerance);
+  if (!difference) return;
+  LayerTrace best, tensors;
+  run_packed(decoder, sequence, KernelChoice::best, &best);
+  run_packed(decoder, sequence, KernelChoice::tensor_operations, &tensors);
+  const auto row = static_cast<size_t>(difference->row);
+  throw DifferenceFound(
+      fmt::format("two implementations of the packed forward pass differ: hidden state of token {} "
+                  "at position {}, {}",
+                  sequence.tokens[row], sequence.positions[row], difference->text()),
+      describe_first_layer(best, tensors, tolerance));
 }
 
 }  // namespace treepo

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include "model/decoder.h"
+#include "model/kernel_choice.h"
 #include "model/packed_sequence.h"
 
 namespace treepo {
@@ -10,6 +11,12 @@ namespace treepo {
 // Hidden states after the last norm of every packed token, [N, hidden_size], differentiable.
 // Each tree's shared tokens run once; a token sees its own path only. Throws Error if a path is
 // longer than the model's context or a token is outside its vocabulary.
-at::Tensor packed_hidden(const Decoder& decoder, const PackedSequence& sequence);
+at::Tensor packed_hidden(const Decoder& decoder, const PackedSequence& sequence,
+                         KernelChoice kernels = KernelChoice::best);
+
+// Holds what packed_hidden gave against plain tensor operations. Throws DifferenceFound
+// (model/side_by_side.h) at the first row that differs by more than the dtype's tolerance.
+void check_packed_hidden(const Decoder& decoder, const PackedSequence& sequence,
+                         const at::Tensor& hidden);
 
 }  // namespace treepo

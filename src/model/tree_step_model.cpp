@@ -8,28 +8,29 @@
 #include "base/error.h"
 #include "base/timer.h"
 #include "model/draw_tokens.h"
-#include "model/kernel_type.h"
 
 namespace treepo {
 
 namespace {
 
-// Adds the time that another layer takes.
+// Adds the time that another layer takes, and shows what it does.
 class TimedAttention : public AttentionLayer {
  public:
-  TimedAttention(AttentionLayer& attention, double& seconds)
-      : attention_(attention), seconds_(seconds) {}
+  TimedAttention(AttentionLayer& attention, double& seconds, StepObserver* observer)
+      : attention_(attention), seconds_(seconds), observer_(observer) {}
 
   at::Tensor attend(int64_t layer, const at::Tensor& qkv) override {
     const Timer timer;
     at::Tensor out = attention_.attend(layer, qkv);
     seconds_ += timer.seconds();
+    if (observer_ != nullptr) observer_->layer(qkv, out);
     return out;
   }
 
  private:
   AttentionLayer& attention_;
   double& seconds_;
+  StepObserver* observer_;
 };
 
 int64_t bytes_of_products(const Decoder& decoder) {
@@ -39,17 +40,15 @@ int64_t bytes_of_products(const Decoder& decoder) {
   return numbers * static_cast<int64_t>(c10::elementSize(decoder.dtype()));
 }
 
-// Keys and values come out of the decoder in its own type: in it they lose nothing. The CPU kernels
-// do not know float16.
 c10::ScalarType cache_dtype(const Decoder& decoder) {
-  const bool known = !decoder.device().is_cpu() || is_kernel_type(decoder.dtype());
-  return known ? decoder.dtype() : at::kFloat;
+  return key_value_dtype(decoder.device(), decoder.dtype());
 }
 
 }  // namespace
 
 TreeStepModel::TreeStepModel(const Decoder& decoder, KernelChoice kernels)
     : decoder_(decoder),
+      kernels_(kernels),
       use_kernels_(kernels == KernelChoice::best && decoder.device().is_cpu()),
       weight_bytes_(bytes_of_products(decoder)) {}
 
@@ -138,14 +137,15 @@ void TreeStepModel::step(const StepBatch& batch, std::vector<DrawnToken>& drawn)
   const auto attention = use_kernels_ ? cached_attention_kernels(batch, cache_)
                                       : cached_attention_tensors(batch, cache_);
   double attention_seconds = 0;
-  TimedAttention timed(*attention, attention_seconds);
+  TimedAttention timed(*attention, attention_seconds, observer_);
   const at::Tensor hidden = decoder_.hidden(to_device(batch.tokens), to_device(batch.positions),
-                                            timed, to_device(drawing_rows));
+                                            timed, to_device(drawing_rows), kernels_);
   at::Tensor logits;
   if (!draws.empty()) logits = hidden.mm(decoder_.head_weight().t()).to(decoder_.attention_dtype());
   profile_.attention_seconds += attention_seconds;
   profile_.linear_seconds += forward.seconds() - attention_seconds;
   if (draws.empty()) return;
+  if (observer_ != nullptr) observer_->logits(logits);
   const Timer draw;
   if (use_kernels_)
     draw_tokens_cpu(logits, batch.sampling, draws, drawn);

@@ -12,6 +12,15 @@
 
 namespace treepo {
 
+// Sees what a step computes on its way: for checks. What it keeps it must not change.
+class StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  // Each layer's attention, in order: AttentionLayer::attend's argument and result.
+  virtual void layer(const at::Tensor& qkv, const at::Tensor& attended) = 0;
+  virtual void logits(const at::Tensor& logits) = 0;  // [rows that draw, vocab_size]
+};
+
 // The decoder as rollout sees it: keys and values of all paths in pages on the model's device, one
 // forward pass for the rows of a step, and draws beside it. Reads the decoder's weights as they are
 // at each step, so an update is seen at once; the decoder must outlive it. One step at a time.
@@ -27,17 +36,22 @@ class TreeStepModel : public StepModel {
   void step(const StepBatch& batch, std::vector<DrawnToken>& drawn) override;
   StepProfile profile() const override { return profile_; }
 
+  void observe(StepObserver* observer) { observer_ = observer; }  // nullptr: nobody
+  c10::ScalarType dtype() const { return decoder_.dtype(); }
+
  private:
   at::Tensor to_device(const std::vector<int32_t>& values) const;  // int64
   void check_batch(const StepBatch& batch) const;
   void count_bytes(const StepBatch& batch);
 
   const Decoder& decoder_;
-  bool use_kernels_;
+  KernelChoice kernels_;
+  bool use_kernels_;  // of our own, on the CPU
   int32_t num_pages_ = 0, page_tokens_ = 0;
   PagedCache cache_;
   int64_t weight_bytes_ = 0;  // that the matrix products of one step read
   StepProfile profile_;
+  StepObserver* observer_ = nullptr;
 };
 
 }  // namespace treepo

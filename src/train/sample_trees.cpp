@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/progress.h"
-#include "model/tree_step_model.h"
+#include "model/make_step_model.h"
 #include "reward/verifier.h"
 #include "train/batch_collector.h"  // leaf_scorer
 #include "train/tree_record.h"
@@ -50,14 +50,14 @@ RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
                                 static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
   };
 
-  TreeStepModel step_model(model.decoder);
-  RolloutEngine engine(step_model, {.growth = options.rollout,
-                                    .stop = options.stop,
-                                    .sampling = options.sampling,
-                                    .engine = options.engine,
-                                    .eos_ids = text.eos_ids,
-                                    .seed = static_cast<uint64_t>(options.train.seed),
-                                    .purpose = Purpose::evaluate});
+  const auto step_model = make_step_model(model.decoder, options.model.device);
+  RolloutEngine engine(*step_model, {.growth = options.rollout,
+                                     .stop = options.stop,
+                                     .sampling = options.sampling,
+                                     .engine = options.engine,
+                                     .eos_ids = text.eos_ids,
+                                     .seed = static_cast<uint64_t>(options.train.seed),
+                                     .purpose = Purpose::evaluate});
   engine.run(prompts, callbacks);
   return engine.stats();
 }

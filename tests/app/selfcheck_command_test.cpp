@@ -80,6 +80,11 @@ TEST(SelfcheckCommand, HoldsPublishedOracles) {
   EXPECT_EQ(good.code, kExitSuccess) << good.out << good.err;
   EXPECT_THAT(good.out, HasSubstr("28 compared, 0 skipped: passed"));
 
+  // Both implementations side by side on the way.
+  const ProgramResult checked = run_program(
+      check + Words{model + "/oracle.safetensors", "--device", "checked", "--dtype", "float32"});
+  EXPECT_EQ(checked.code, kExitSuccess) << checked.out << checked.err;
+
   const TemporaryDirectory folder;
   const std::string copy = folder / "oracle.safetensors";
   std::filesystem::copy(model + "/oracle.safetensors", copy);

@@ -112,9 +112,11 @@ TEST_F(OptionRangeTest, NamesAndTexts) {
                     HasSubstr("but is the string \"ppo\"")));
   EXPECT_TRUE(accepts("stop.answer", std::string("boxed")));
   EXPECT_THAT(set("stop.answer", int64_t{1}), HasSubstr("one of none, boxed, boxed_with_eos"));
-  for (const char* device : {"cpu", "cuda", "cuda:0", "cuda:12"})
+  for (const char* device : {"cpu", "cuda", "cuda:0", "cuda:12", "checked", "checked:cpu",
+                             "checked:cuda", "checked:cuda:1"})
     EXPECT_TRUE(accepts("model.device", std::string(device))) << device;
-  for (const char* device : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1 ", "cuda0"})
+  for (const char* device : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1 ", "cuda0",
+                             "checked:", "checked:gpu", "checked:checked", "checkedcpu"})
     EXPECT_FALSE(accepts("model.device", std::string(device))) << device;
   EXPECT_THAT(set("model.path", true), HasSubstr("must be a string, but is true"));
   EXPECT_TRUE(accepts("stop.stop_strings", std::vector<std::string>{"\xe2\x82\xac"}));

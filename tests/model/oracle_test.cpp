@@ -44,7 +44,7 @@ class HuggingFaceOracle : public testing::TestWithParam<const char*> {
  protected:
   std::string directory() const { return kAssets + "/oracles/hf-models/" + GetParam(); }
   CheckReport check(c10::ScalarType dtype) const {
-    return check_model_oracle(directory(), directory() + "/oracle.safetensors", at::kCPU, dtype);
+    return check_model_oracle(directory(), directory() + "/oracle.safetensors", "cpu", dtype);
   }
 };
 
@@ -73,9 +73,9 @@ TEST_P(HuggingFaceOracle, BFloat16) {
 TEST_P(HuggingFaceOracle, WriterAgreesWithReader) {
   SKIP_WITHOUT_ASSETS();
   const TemporaryDirectory scratch;
-  write_model_oracle(directory(), scratch / "own.safetensors", at::kCPU, at::kDouble);
+  write_model_oracle(directory(), scratch / "own.safetensors", "cpu", at::kDouble);
   const CheckReport report =
-      check_model_oracle(directory(), scratch / "own.safetensors", at::kCPU, at::kDouble);
+      check_model_oracle(directory(), scratch / "own.safetensors", "cpu", at::kDouble);
   EXPECT_EQ(largest_error(report, "logits"), 0);
   EXPECT_EQ(largest_error(report, "grad."), 0);
   EXPECT_TRUE(report.passed());
@@ -92,8 +92,8 @@ INSTANTIATE_TEST_SUITE_P(Dense, HuggingFaceOracle,
 
 TEST(ModelOracle, MixtureOfExpertsIsUnsupported) {
   SKIP_WITHOUT_ASSETS();
-  const std::string message = error_of(
-      [] { Decoder::load(kAssets + "/oracles/hf-models/qwen3_moe", at::kCPU, at::kFloat); });
+  const std::string message =
+      error_of([] { Decoder::load(kAssets + "/oracles/hf-models/qwen3_moe", "cpu", at::kFloat); });
   EXPECT_NE(message.find("qwen3_moe"), std::string::npos) << message;
   EXPECT_NE(message.find("not supported"), std::string::npos) << message;
 }
@@ -102,8 +102,7 @@ TEST(ModelOracle, AnotherModelsFileIsAnError) {
   SKIP_WITHOUT_ASSETS();
   const std::string models = kAssets + "/oracles/hf-models/";
   const std::string message = error_of([&] {
-    check_model_oracle(models + "mistral", models + "qwen2/oracle.safetensors", at::kCPU,
-                       at::kDouble);
+    check_model_oracle(models + "mistral", models + "qwen2/oracle.safetensors", "cpu", at::kDouble);
   });
   EXPECT_NE(message.find("oracle.safetensors"), std::string::npos) << message;
 }
@@ -114,7 +113,7 @@ TEST(ModelOracle, HuggingFaceLogitsInFloat32) {
   for (const char* name : {"tiny_llama", "tiny_qwen3"}) {
     const std::string directory = kAssets + "/models/hf-logits/" + name;
     const Json cases = read_json_file(directory + "/golden.json").at("cases");
-    const Decoder decoder = Decoder::load(directory, at::kCPU, at::kFloat);
+    const Decoder decoder = Decoder::load(directory, "cpu", at::kFloat);
     const at::NoGradGuard no_gradients;
     for (const auto& [case_name, golden] : cases.items()) {
       PackedSequence packed;
