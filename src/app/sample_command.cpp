@@ -64,9 +64,15 @@ void run_sample(const SampleFlags& flags) {
   }
   use_threads(options.train.threads);
 
-  LoadedModel model = load_model_directory(options.model);
-  const std::vector<TrainingQuery> queries = make_training_queries(
-      read_problems(flags.prompts == "-" ? "/dev/stdin" : flags.prompts), model.tokenizer);
+  std::vector<TrainingQuery> queries;
+  const int64_t longest = longest_response(options.rollout, options.stop);
+  LoadedModel model = load_model_directory(
+      options.model, [&](const ModelConfig& config, const Tokenizer& tokenizer) {
+        check_context(config, options);
+        queries = make_training_queries(
+            read_problems(flags.prompts == "-" ? "/dev/stdin" : flags.prompts), tokenizer);
+        for (const TrainingQuery& query : queries) check_prompt(query, config, longest);
+      });
   TreeOutput out(flags.out);
   const Timer timer;
   const RolloutStats stats = sample_trees(model, options, queries, !flags.reward.empty(),

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "config/options.h"
@@ -15,12 +16,21 @@ struct LoadedModel {
   std::string tokenizer_dir;  // folder whose tokenizer files go into checkpoints
 };
 
+// Looks at what belongs to the model before its weights are read: where a wrong run should end.
+using BeforeWeights = std::function<void(const ModelConfig&, const Tokenizer&)>;
+
+// Throws Error, naming the keys, where the longest response leaves no room for a prompt in the
+// model's context.
+void check_context(const ModelConfig& config, const RunOptions& options);
+
 // The model that the options name: a Hugging Face directory, the same with fresh weights, or, with
 // an empty path, a fresh model with the tokenizer of data.kind = "carry", which is written to
 // `scratch_dir`. Throws Error if tokenizer and model don't fit together.
-LoadedModel load_model(const ModelOptions& options, uint64_t seed, const std::string& scratch_dir);
+LoadedModel load_model(const ModelOptions& options, uint64_t seed, const std::string& scratch_dir,
+                       const BeforeWeights& before_weights = {});
 
 // For commands that only read: the path must be set.
-LoadedModel load_model_directory(const ModelOptions& options);
+LoadedModel load_model_directory(const ModelOptions& options,
+                                 const BeforeWeights& before_weights = {});
 
 }  // namespace treepo

@@ -8,6 +8,8 @@
 #include "config/save.h"
 #include "learn/advantage.h"
 #include "learn/schedule.h"
+#include "model/device.h"  // is_checked_device
+#include "model/make_step_model.h"
 #include "train/threads.h"
 #include "train/tree_record.h"
 #include "train/warm_start.h"
@@ -18,13 +20,15 @@ namespace {
 
 // A run that resumes takes model and tokenizer from its newest checkpoint.
 LoadedModel load_run_model(const RunOptions& options, const RunPaths& paths,
-                           const std::optional<std::string>& checkpoint) {
+                           const std::optional<std::string>& checkpoint,
+                           const BeforeWeights& before_weights) {
   ModelOptions model = options.model;
   if (checkpoint) {
     model.path = *checkpoint;
     model.random_weights = false;
   }
-  return load_model(model, static_cast<uint64_t>(options.train.seed), paths.tokenizer);
+  return load_model(model, static_cast<uint64_t>(options.train.seed), paths.tokenizer,
+                    before_weights);
 }
 
 RolloutSettings training_rollout(const RunOptions& options, const TokenText& text) {
@@ -41,7 +45,8 @@ PackRunOptions pack_run_options(const RunOptions& options) {
   return {.temperature = options.sampling.temperature,
           .max_tokens = options.update.max_tokens,
           .logit_chunk_tokens = options.update.logit_chunk_tokens,
-          .packed = options.update.packed};
+          .packed = options.update.packed,
+          .checked = is_checked_device(options.model.device)};
 }
 
 std::vector<TrainingQuery> test_queries(const DataSet& data, const RunOptions& options,
@@ -53,15 +58,16 @@ std::vector<TrainingQuery> test_queries(const DataSet& data, const RunOptions& o
   return queries;
 }
 
-void check_problems(const DataSet& data, const std::vector<TrainingQuery>& test_queries,
-                    const LoadedModel& model, const Verifier& verifier, const RunOptions& options) {
-  const ModelConfig& config = model.decoder.config();
+// All that can be wrong with problems, before weights are read.
+void check_problems(const DataSet& data, const Verifier& verifier, const RunOptions& options,
+                    const ModelConfig& config, const Tokenizer& tokenizer) {
+  check_context(config, options);
   const int64_t longest = longest_response(options.rollout, options.stop);
   for (const Problem& problem : data.train->problems()) {
     verifier.check(problem);
-    check_prompt(make_training_query(problem, 0, 0, model.tokenizer), config, longest);
+    check_prompt(make_training_query(problem, 0, 0, tokenizer), config, longest);
   }
-  for (const TrainingQuery& query : test_queries) {
+  for (const TrainingQuery& query : test_queries(data, options, tokenizer)) {
     verifier.check(query.problem);
     check_prompt(query, config, longest);
   }
@@ -83,14 +89,16 @@ Trainer::Trainer(RunOptions options, Start start)
       state_(checkpoint_ ? CheckpointStore::load_state(*checkpoint_) : TrainState{}),
       verifier_(make_verifier(options_.reward)),
       data_(load_data_set(options_.data)),
-      model_(load_run_model(options_, paths_, checkpoint_)),
+      model_(load_run_model(options_, paths_, checkpoint_,
+                            [this](const ModelConfig& config, const Tokenizer& tokenizer) {
+                              check_problems(data_, *verifier_, options_, config, tokenizer);
+                            })),
       text_{model_.tokenizer, model_.decoder.config().eos_token_ids},
       optimizer_(make_optimizer(model_.decoder, options_.optimizer)),
-      step_model_(model_.decoder),
+      step_model_(make_step_model(model_.decoder, options_.model.device)),
       test_queries_(test_queries(data_, options_, model_.tokenizer)),
-      engine_(step_model_, training_rollout(options_, text_)),
+      engine_(*step_model_, training_rollout(options_, text_)),
       collector_(options_, *data_.train, text_, *verifier_, engine_) {
-  check_problems(data_, test_queries_, model_, *verifier_, options_);
   state_.threads = use_threads(resumed_threads(options_.train.threads, state_.threads));
   if (start == Start::fresh) create_run_directory(paths_);
   keep_tokenizer();
@@ -296,7 +304,7 @@ RolloutCallbacks Trainer::rollout_callbacks(Progress& progress) {
 
 bool Trainer::evaluate_and_log() {
   if (test_queries_.empty()) return false;
-  last_evaluation_ = evaluate(step_model_, options_, test_queries_, text_, *verifier_);
+  last_evaluation_ = evaluate(*step_model_, options_, test_queries_, text_, *verifier_);
   const EvaluationSummary& summary = last_evaluation_->summary;
   const double greedy = summary.greedy ? summary.greedy->mean : -1;
   if (state_.step == 0) {

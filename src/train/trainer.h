@@ -15,7 +15,7 @@
 #include "data/data_set.h"
 #include "learn/optimizer.h"
 #include "learn/update.h"
-#include "model/tree_step_model.h"
+#include "model/step_model.h"
 #include "reward/verifier.h"
 #include "train/batch_collector.h"
 #include "train/checkpoint.h"
@@ -78,7 +78,7 @@ class Trainer {
   LoadedModel model_;
   TokenText text_;
   AdamW optimizer_;
-  TreeStepModel step_model_;
+  std::unique_ptr<StepModel> step_model_;
   std::vector<TrainingQuery> test_queries_;
   RolloutEngine engine_;
   BatchCollector collector_;

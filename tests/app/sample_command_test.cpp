@@ -332,6 +332,46 @@ TEST(SampleCommand, PlacesThatCannotBeWrittenAreNamed) {
   EXPECT_THAT(full.err, HasSubstr("standard output can't be written"));
 }
 
+// The weights are gone: what is wrong with options and prompts comes to light before they are read.
+TEST(SampleCommand, ContradictionsAreFoundBeforeWeightsAreRead) {
+  const TinyModelDirectory model;
+  std::filesystem::remove(model / "model.safetensors");
+  const std::vector<std::pair<Words, Words>> cases = {
+      {{"rollout.first_split_max=9"}, {"rollout.first_split_max = 9", "rollout.width = "}},
+      {{"rollout.limit=tokens", "rollout.token_budget=1"},
+       {"rollout.token_budget = 1", "rollout.segment_tokens = "}},
+      {{"rollout.budget=tokens_per_step", "rollout.tokens_per_step=1"},
+       {"rollout.tokens_per_step = 1", "rollout.segment_tokens = "}},
+      {{"rollout.divergence=low_value"}, {"rollout.divergence", "--reward"}},
+      {{"rollout.fallback_from=long_answers"}, {"rollout.fallback_from", "stop.answer = none"}},
+      {{"sampling.temperature=-1"}, {"sampling.temperature must be"}},
+      {{"sampling.temperature=0"}, {"sampling.temperature must be"}},
+      {{"sampling.top_p=0"}, {"sampling.top_p must be"}},
+      {{"sampling.top_p=1.5"}, {"sampling.top_p must be"}},
+      {{"sampling.top_k=-1"}, {"sampling.top_k must be"}},
+      {{"sampling.min_p=2"}, {"sampling.min_p must be"}},
+      {{"engine.max_rows=64", "engine.max_step_tokens=32"},
+       {"engine.max_rows = 64", "engine.max_step_tokens = 32"}},
+      {{"rollout.depth=64"}, {"context of 128", "rollout.depth = 64", "rollout.segment_tokens = "}},
+      {{"stop.response_tokens=126", "rollout.depth=64"}, {"context of 128", "line 1"}}};
+  std::vector<Words> commands;
+  for (const auto& [settings, messages] : cases) commands.push_back(sample(model, settings));
+  const std::vector<ProgramResult> results = run_programs(commands, kPrompts);
+  for (size_t i = 0; i < cases.size(); ++i) {
+    EXPECT_EQ(results[i].code, kExitError) << i;
+    for (const std::string& message : cases[i].second)
+      EXPECT_THAT(results[i].err, HasSubstr(message)) << i;
+  }
+}
+
+TEST(SampleCommand, CheckedDevicesGiveTheSameTrees) {
+  const TinyModelDirectory model;
+  const std::vector<ProgramResult> results =
+      run_programs({sample(model), sample(model) + Words{"--device", "checked"}}, kPrompts);
+  ASSERT_EQ(results[1].code, kExitSuccess) << results[1].err;
+  EXPECT_EQ(results[1].out, results[0].out);
+}
+
 TEST(SampleCommand, SettingsAreChecked) {
   const TinyModelDirectory model;
   const std::vector<std::pair<Words, std::string>> cases = {

@@ -133,6 +133,33 @@ TEST(TrainCommand, ZeroProblemsAreAnError) {
   EXPECT_THAT(result.err, HasSubstr("none.jsonl holds no problems"));
 }
 
+TEST(TrainCommand, ContextsThatAreTooShortAreFoundBeforeWeightsAreRead) {
+  const TinyModelDirectory model;
+  fs::remove(model / "model.safetensors");
+  write_text(model / "one.jsonl", "{\"prompt\": \"1+2:\", \"answer\": \"3\"}\n");
+  const auto train = [&](const std::string& depth) {
+    return tiny_train(model / "run", {"data.kind=jsonl", "data.train=" + (model / "one.jsonl"),
+                                      "warm_start.steps=0", "reward.kind=exact",
+                                      "rollout.segment_tokens=8", "rollout.depth=" + depth}) +
+           Words{"--model", model.path()};
+  };
+  const std::vector<ProgramResult> results = run_programs({train("64"), train("15"), train("4")});
+  for (const ProgramResult& result : results) EXPECT_EQ(result.code, kExitError);
+  EXPECT_THAT(results[0].err, AllOf(HasSubstr("context of 128"), HasSubstr("rollout.depth = 64")));
+  EXPECT_THAT(results[1].err, AllOf(HasSubstr("one.jsonl, line 1"), HasSubstr("context of 128")));
+  EXPECT_THAT(results[2].err, HasSubstr("safetensors"));
+}
+
+TEST(TrainCommand, CheckedDevicesTrainToTheSameNumbers) {
+  const TemporaryDirectory folder;
+  const std::vector<ProgramResult> results =
+      run_programs({tiny_train(folder / "plain"),
+                    tiny_train(folder / "checked") + Words{"--device", "checked"}});
+  ASSERT_EQ(results[1].code, kExitSuccess) << results[1].err;
+  EXPECT_THAT(results[1].err, HasSubstr("checked: "));
+  EXPECT_EQ(read_text(folder / "checked/samples.jsonl"), read_text(folder / "plain/samples.jsonl"));
+}
+
 TEST(TrainCommand, ResumeRefusesOtherOptionsAndListsThoseThatMayChange) {
   const TemporaryDirectory folder;
   const std::string run = folder / "run";
