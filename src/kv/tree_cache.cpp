@@ -6,8 +6,8 @@
 
 namespace treepo {
 
-TreeCache::TreeCache(int32_t num_pages, int32_t page_tokens)
-    : pool_(num_pages), page_tokens_(page_tokens) {
+TreeCache::TreeCache(int32_t num_pages, int32_t page_tokens, int32_t entry_pages)
+    : pool_(num_pages), page_tokens_(page_tokens), entry_pages_(entry_pages) {
   TREEPO_CHECK(page_tokens >= 1, "pages of {} tokens", page_tokens);
 }
 
@@ -23,6 +23,7 @@ int32_t TreeCache::add(int32_t parent, int32_t parent_used_tokens) {
   entry.live = true;
   entry.parent = parent;
   entry.parent_used_tokens = parent_used_tokens;
+  entry.pages.reserve(static_cast<size_t>(entry_pages_));
   if (parent >= 0) ++at(parent).children;
   return id;
 }

@@ -22,7 +22,9 @@ namespace treepo {
 // O(pages).
 class TreeCache {
  public:
-  TreeCache(int32_t num_pages, int32_t page_tokens);
+  // entry_pages: what most entries will take; an entry's list of pages gets room for so many at
+  // once, so that it does not grow while a path decodes.
+  TreeCache(int32_t num_pages, int32_t page_tokens, int32_t entry_pages = 1);
 
   // A new empty entry below `parent` (-1: a root), after the first parent_used_tokens tokens of it.
   int32_t add(int32_t parent, int32_t parent_used_tokens);
@@ -77,7 +79,7 @@ class TreeCache {
   void free_pages(int32_t entry);
 
   PagePool pool_;
-  int32_t page_tokens_;
+  int32_t page_tokens_, entry_pages_;
   std::vector<Entry> entries_;
   std::vector<int32_t> free_;  // dead entries
   int32_t oldest_unused_ = -1, newest_unused_ = -1;

@@ -98,6 +98,12 @@ RolloutCallbacks with_timing(const RolloutCallbacks& callbacks, double& seconds)
           .progress = timed(callbacks.progress)};
 }
 
+// Pages of a whole segment.
+int32_t segment_pages(const RolloutSettings& settings) {
+  const int64_t page = settings.engine.page_tokens;
+  return static_cast<int32_t>((settings.growth.segment_tokens + page - 1) / page);
+}
+
 // One call of RolloutEngine::run().
 class Run {
  public:
@@ -112,7 +118,8 @@ class Run {
         callbacks_(with_timing(callbacks, stats.callback_seconds)),
         facts_{.training_share = settings.training_share,
                .trees = static_cast<int64_t>(queries.size())},
-        cache_(num_pages, static_cast<int32_t>(settings.engine.page_tokens)),
+        cache_(num_pages, static_cast<int32_t>(settings.engine.page_tokens),
+               segment_pages(settings)),
         scheduler_(settings, cache_),
         results_(queries.size()) {
     batch_.sampling = {.temperature = settings.sampling.temperature,

@@ -113,6 +113,43 @@ TEST(Scheduler, PrefillDoesNotHoldUpDecoding) {
   EXPECT_EQ(loop.batch.num_rows(), 16);
 }
 
+// Two prompts longer than a step and a path that decodes: each front gets a token, the rest of the
+// step goes to the older prompt, and what that leaves to the younger one.
+TEST(Scheduler, LongPromptsShareStepsWithDecoding) {
+  RolloutSettings settings = small_settings();
+  settings.growth.first_split_min = settings.growth.first_split_max = 2;
+  settings.growth.segment_tokens = 8;
+  settings.eos_ids.clear();
+  const std::vector<Query> queries = queries_of({2, 30, 20});
+  Loop loop(settings, 100);
+  loop.add(queries[0]);
+  loop.step();
+  loop.add(queries[1]);
+  loop.add(queries[2]);
+  struct Rows {
+    size_t decoded, older, younger, draws;
+    bool operator==(const Rows&) const = default;
+  };
+  std::vector<Rows> rows;
+  for (int i = 0; i < 3; ++i) {
+    loop.step();
+    Rows now = {.decoded = 0, .older = 0, .younger = 0, .draws = loop.batch.draws.size()};
+    for (const auto& scheduled : loop.scheduler.scheduled())
+      now.decoded += scheduled.tree == loop.trees[0].get();
+    const auto& position = loop.batch.positions;
+    size_t at = now.decoded;
+    const size_t older_begin = at;
+    for (++at; at < position.size() && position[at] == position[at - 1] + 1; ++at) {
+    }
+    now.older = at - older_begin;
+    now.younger = position.size() - at;
+    rows.push_back(now);
+  }
+  EXPECT_EQ(rows, (std::vector<Rows>{{.decoded = 2, .older = 13, .younger = 1, .draws = 2},
+                                     {.decoded = 2, .older = 13, .younger = 1, .draws = 2},
+                                     {.decoded = 2, .older = 4, .younger = 10, .draws = 4}}));
+}
+
 TEST(Scheduler, OlderTreesGetTheRows) {
   RolloutSettings settings = small_settings();
   settings.engine.max_rows = 2;
