@@ -1,13 +1,18 @@
 #include "evaluate/machine_roof.h"
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <limits>
+#include <sstream>
 #include <thread>
 #include <vector>
 
+#include "base/error.h"
+#include "base/files.h"
 #include "base/timer.h"
 
 namespace treepo {
@@ -46,6 +51,16 @@ double measure_read_bandwidth(int threads) {
   }
   std::nth_element(rates.begin(), rates.begin() + kRounds / 2, rates.end());
   return rates[kRounds / 2];
+}
+
+int64_t machine_memory_bytes() {
+  int64_t limit = std::numeric_limits<int64_t>::max();
+  try {  // a number of bytes, or "max" (cgroup v2)
+    std::istringstream text(read_file("/sys/fs/cgroup/memory.max"));
+    if (int64_t bytes = 0; text >> bytes && bytes > 0) limit = bytes;
+  } catch (const Error&) {  // no such file: no limit
+  }
+  return std::min(limit, int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE));
 }
 
 int64_t peak_memory_bytes() {

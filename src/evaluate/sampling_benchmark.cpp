@@ -1,6 +1,8 @@
 #include "evaluate/sampling_benchmark.h"
 
 #include <algorithm>
+#include <numeric>
+#include <utility>
 
 #include "base/error.h"
 #include "base/timer.h"
@@ -39,9 +41,20 @@ double SamplingMeasurement::trajectory_tokens_per_second() const {
   return static_cast<double>(stats.trajectory_tokens) / rounds() / median_seconds();
 }
 
+double SamplingMeasurement::processed_tokens() const {
+  return static_cast<double>(stats.drawn_tokens + stats.prefilled_tokens) / rounds();
+}
+
 double SamplingMeasurement::processed_tokens_per_second() const {
-  return static_cast<double>(stats.drawn_tokens + stats.prefilled_tokens) / rounds() /
-         median_seconds();
+  return processed_tokens() / median_seconds();
+}
+
+double SamplingMeasurement::total_seconds() const {
+  return std::accumulate(seconds.begin(), seconds.end(), 0.0);
+}
+
+double SamplingMeasurement::bytes_per_second() const {
+  return static_cast<double>(profile.weight_bytes + profile.key_value_bytes) / total_seconds();
 }
 
 double SamplingMeasurement::sharing() const {
@@ -66,29 +79,45 @@ std::vector<DepthTokens> tokens_by_depth(std::span<const SearchTree> trees) {
   return tokens;
 }
 
-std::vector<SamplingMeasurement> measure_sampling(
-    StepModel& model, std::span<const SamplingCase> cases, std::span<const Query> queries,
-    int64_t rounds, const std::function<void(int64_t done)>& progress) {
+SamplingAccuracy sampling_accuracy(std::span<const Samples> problems, uint64_t seed) {
+  constexpr int64_t kResamples = 1000;
+  std::vector<double> average, majority;
+  for (const Samples& samples : problems) {  // fallback may have found no trajectory at all
+    average.push_back(samples.empty() ? 0 : mean_correct(samples));
+    majority.push_back(samples.empty() ? 0 : majority_correct(samples));
+  }
+  const ProblemBootstrap bootstrap(static_cast<int64_t>(problems.size()), kResamples, seed);
+  return {.average = bootstrap.interval(average), .majority = bootstrap.interval(majority)};
+}
+
+std::vector<SamplingMeasurement> measure_sampling(StepModel& model,
+                                                  std::span<const SamplingCase> cases,
+                                                  std::span<const Query> queries, int64_t rounds,
+                                                  const SamplingHooks& hooks) {
   std::vector<SamplingMeasurement> measured(cases.size());
   std::vector<RolloutEngine> engines;
   int64_t done = 0;
+  const auto report_run = [&] {
+    ++done;
+    if (hooks.progress) hooks.progress(done);
+  };
   for (size_t i = 0; i < cases.size(); ++i) {
-    measured[i].name = cases[i].name;
-    measured[i].width = cases[i].settings.growth.width;
+    measured[i].what = cases[i];
     // Not timed: the model gets its memory.
-    const auto trees = RolloutEngine(model, cases[i].settings).run(queries);
+    auto trees = RolloutEngine(model, cases[i].settings).run(queries, hooks.rollout);
     measured[i].by_depth = tokens_by_depth(trees);
+    if (hooks.judge) measured[i].accuracy = hooks.judge(std::move(trees));
     engines.emplace_back(model, cases[i].settings);
-    if (progress) progress(++done);
+    report_run();
   }
   for (int64_t round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < cases.size(); ++i) {
       const StepProfile before = model.profile();
       const Timer timer;
-      engines[i].run(queries);
+      engines[i].run(queries, hooks.rollout);
       measured[i].seconds.push_back(timer.seconds());
       measured[i].profile += model.profile() - before;
-      if (progress) progress(++done);
+      report_run();
     }
   }
   for (size_t i = 0; i < cases.size(); ++i) measured[i].stats = engines[i].stats();

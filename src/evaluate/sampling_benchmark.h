@@ -2,20 +2,17 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "evaluate/metrics.h"
+#include "evaluate/sampling_cases.h"
 #include "model/step_model.h"
 #include "rollout/engine.h"
 
 namespace treepo {
-
-// One way of sampling to be measured against others.
-struct SamplingCase {
-  std::string name;
-  RolloutSettings settings;
-};
 
 // Tokens at one depth of all trees.
 struct DepthTokens {
@@ -23,32 +20,52 @@ struct DepthTokens {
   int64_t trajectory = 0;  // counted once for each trajectory that passes through them
 };
 
+// How right the trajectories of one case are, with what they cost beside it.
+struct SamplingAccuracy {
+  Interval average;   // share of correct trajectories (avg@w)
+  Interval majority;  // maj@w: whether each query's most frequent answer is right
+};
+
 struct SamplingMeasurement {
-  std::string name;
-  int64_t width = 0;
+  SamplingCase what;
   std::vector<double> seconds;        // of each timed round
   RolloutStats stats;                 // sums over the timed rounds; counts are equal in each
   StepProfile profile;                // the model's, likewise
   std::vector<DepthTokens> by_depth;  // of one round; [0] is depth 1
 
-  double median_seconds() const;
+  std::optional<SamplingAccuracy> accuracy;  // where a verifier was given
+
+  double median_seconds() const;  // of a round
+  double total_seconds() const;   // of all rounds
   double rounds() const { return static_cast<double>(seconds.size()); }
   double trajectories_per_second() const;
   double unique_tokens_per_second() const;      // decoded tokens
   double trajectory_tokens_per_second() const;  // decoded tokens, each once for every trajectory
   // Prefilled and decoded tokens, as the paper's TokenPS counts them.
   double processed_tokens_per_second() const;
+  double processed_tokens() const;  // of one round
+  double bytes_per_second() const;  // of weights, keys and values that steps read
   // Trajectory tokens / unique tokens: what sharing can save at best.
   double sharing() const;
 };
 
+struct SamplingHooks {
+  RolloutCallbacks rollout{};                    // of every run
+  std::function<void(int64_t done)> progress{};  // after each run, with how many are done
+  // What a case's trees are worth; called outside of what is timed. Empty: nobody asks.
+  std::function<SamplingAccuracy(std::vector<SearchTree>)> judge{};
+};
+
 // Samples the same queries by each case in turn, `rounds` times after one round that is not timed,
-// so that what else the machine does falls on all of them. `progress` is called after each run with
-// the number of runs done. Throws Error as RolloutEngine::run does. cases, queries, rounds: at
-// least one.
-std::vector<SamplingMeasurement> measure_sampling(
-    StepModel& model, std::span<const SamplingCase> cases, std::span<const Query> queries,
-    int64_t rounds, const std::function<void(int64_t done)>& progress = {});
+// so that what else the machine does falls on all of them. Every round draws the same trees. Throws
+// Error as RolloutEngine::run does. cases, queries, rounds: at least one.
+std::vector<SamplingMeasurement> measure_sampling(StepModel& model,
+                                                  std::span<const SamplingCase> cases,
+                                                  std::span<const Query> queries, int64_t rounds,
+                                                  const SamplingHooks& hooks = {});
+
+// problems: the judged trajectories of each query. Intervals by bootstrap over the queries.
+SamplingAccuracy sampling_accuracy(std::span<const Samples> problems, uint64_t seed);
 
 // Tokens of the trees by depth.
 std::vector<DepthTokens> tokens_by_depth(std::span<const SearchTree> trees);

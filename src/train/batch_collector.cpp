@@ -15,6 +15,15 @@ double ScoredTree::mean_score() const {
   return verdicts.empty() ? 0 : sum / static_cast<double>(verdicts.size());
 }
 
+Samples samples_of(const ScoredTree& scored) {
+  Samples samples;
+  for (const Verdict& verdict : scored.verdicts) {
+    samples.push_back(
+        {.score = verdict.score, .correct = verdict.correct, .answer = verdict.answer});
+  }
+  return samples;
+}
+
 namespace {
 
 // `texts` gets one response for each leaf.

@@ -10,6 +10,7 @@
 #include "base/timer.h"
 #include "config/options.h"
 #include "data/data_set.h"
+#include "evaluate/metrics.h"
 #include "reward/verifier.h"
 #include "rollout/engine.h"
 #include "train/training_query.h"
@@ -32,6 +33,9 @@ struct ScoredTree {
 
   double mean_score() const;
 };
+
+// Its trajectories as metrics take them.
+Samples samples_of(const ScoredTree& scored);
 
 struct CollectedBatch {
   std::vector<ScoredTree> kept;     // these train

@@ -62,15 +62,6 @@ struct Answers {
   }
 };
 
-Samples samples_of(const ScoredTree& scored) {
-  Samples samples;
-  for (const Verdict& verdict : scored.verdicts) {
-    samples.push_back(
-        {.score = verdict.score, .correct = verdict.correct, .answer = verdict.answer});
-  }
-  return samples;
-}
-
 std::optional<EvaluationSummary> unseen_summary(const Answers& all,
                                                 const std::vector<TrainingQuery>& queries,
                                                 uint64_t seed) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "evaluate/machine_roof.h"
+#include "evaluate/sampling_report.h"
 #include "rollout/fake_model.h"
 
 namespace treepo {
@@ -24,7 +25,8 @@ std::vector<SamplingCase> both_ways() {
   trees.growth.segment_tokens = 5;
   RolloutSettings sequential = trees;
   sequential.growth.sequential = true;
-  return {{"sequential", sequential}, {"tree", trees}};
+  return {{.name = "sequential", .settings = sequential, .sweep = Sweep::none, .baseline = -1},
+          {.name = "tree", .settings = trees, .sweep = Sweep::none, .baseline = 0}};
 }
 
 // No path ends before depth 3, so that a tree of width 4 is
@@ -33,8 +35,8 @@ TEST(SamplingBenchmark, CountsWhatADrawnTreeHas) {
   LogitModel model = uniform_model();
   const std::vector<Query> queries = {{.id = 1, .prompt = {1, 2}}, {.id = 2, .prompt = {3}}};
   int64_t runs = 0;
-  const auto measured =
-      measure_sampling(model, both_ways(), queries, 3, [&](int64_t done) { runs = done; });
+  const auto measured = measure_sampling(model, both_ways(), queries, 3,
+                                         {.progress = [&](int64_t done) { runs = done; }});
   EXPECT_EQ(runs, 2 * (3 + 1));
   ASSERT_EQ(measured.size(), 2u);
 
@@ -53,6 +55,73 @@ TEST(SamplingBenchmark, CountsWhatADrawnTreeHas) {
   // Prompts of 3 tokens in all, once a round.
   EXPECT_DOUBLE_EQ(tree.processed_tokens_per_second() * tree.median_seconds(), 2 * 50 + 3);
   EXPECT_DOUBLE_EQ(tree.trajectories_per_second() * tree.median_seconds(), 8);
+}
+
+// Right answers are those whose first token is even: what is judged is each case's trees, once.
+TEST(SamplingBenchmark, JudgesTheTreesOfEachCaseOnce) {
+  LogitModel model = uniform_model();
+  const std::vector<Query> queries = {{.id = 1, .prompt = {1, 2}}, {.id = 2, .prompt = {3}}};
+  int judged = 0;
+  SamplingHooks hooks;
+  hooks.judge = [&](std::vector<SearchTree> trees) {
+    ++judged;
+    std::vector<Samples> problems;
+    for (const SearchTree& tree : trees) {
+      problems.emplace_back();
+      for (const int32_t leaf : tree.leaves()) {
+        const bool even = tree.response(leaf)[0] % 2 == 0;
+        problems.back().push_back({.score = 0, .correct = even, .answer = even ? "even" : "odd"});
+      }
+    }
+    return sampling_accuracy(problems, 1);
+  };
+  const auto measured = measure_sampling(model, both_ways(), queries, 3, hooks);
+  EXPECT_EQ(judged, 2);
+  for (const SamplingMeasurement& m : measured) {
+    ASSERT_TRUE(m.accuracy);
+    EXPECT_LE(m.accuracy->average.low, m.accuracy->average.mean);
+    EXPECT_LE(m.accuracy->average.mean, m.accuracy->average.high);
+  }
+  SamplingMachine machine{.device = "cpu", .dtype = "float32", .threads = 1, .read_bandwidth = 1e9};
+  EXPECT_NE(accuracy_table(measured).find("maj@w"), std::string::npos);
+  EXPECT_TRUE(sampling_json(measured[1], machine).contains("maj"));
+}
+
+TEST(SamplingBenchmark, AccuracyIsTheMeanOverQueries) {
+  const Sample right{.score = 1, .correct = true, .answer = "7"};
+  const Sample wrong{.score = 0, .correct = false, .answer = "3"};
+  // 3 of 4 right and the majority too; none right; no trajectory at all.
+  const std::vector<Samples> problems = {{right, right, wrong, right}, {wrong}, {}};
+  const SamplingAccuracy accuracy = sampling_accuracy(problems, 0);
+  EXPECT_DOUBLE_EQ(accuracy.average.mean, 0.75 / 3);
+  EXPECT_DOUBLE_EQ(accuracy.majority.mean, 1.0 / 3);
+}
+
+// All three counts of tokens are there under names of their own.
+TEST(SamplingBenchmark, ReportsEveryCountByName) {
+  LogitModel model = uniform_model();
+  const std::vector<Query> queries = {{.id = 1, .prompt = {1, 2}}};
+  const auto measured = measure_sampling(model, both_ways(), queries, 1);
+  const SamplingMachine machine{.device = "cpu",
+                                .dtype = "float32",
+                                .threads = 2,
+                                .read_bandwidth = 1e9,
+                                .peak_memory_bytes = 77};
+  const Json tree = Json::parse(dump_json(sampling_json(measured[1], machine)));
+  EXPECT_EQ(tree["unique_tokens"], 50);
+  EXPECT_EQ(tree["trajectory_tokens"], 60);
+  EXPECT_EQ(tree["prefilled_tokens"], 2);
+  EXPECT_DOUBLE_EQ(tree["token_ps"].get<double>() / tree["unique_tokens_per_s"].get<double>(),
+                   52.0 / 50.0);
+  EXPECT_EQ(tree["by_depth"][0]["unique_share"], 0.5);
+  EXPECT_EQ(tree["machine"]["peak_memory_bytes"], 77);
+  EXPECT_FALSE(tree.contains("maj"));
+  const std::string table = speed_table(measured, machine);
+  for (const char* word : {"traj/s", "unique/s", "traj.t/s", "TokenPS", "attent.", "roof"})
+    EXPECT_NE(table.find(word), std::string::npos) << word;
+  EXPECT_NE(ratio_lines(measured).find("tree: "), std::string::npos);
+  EXPECT_EQ(depth_lines(measured), "unique share by depth, tree: 1: 50 % 2: 100 % 3: 100 %\n");
+  EXPECT_EQ(accuracy_table(measured), "");
 }
 
 TEST(SamplingBenchmark, MedianOfRounds) {
@@ -89,6 +158,7 @@ TEST(MachineRoof, IsOfAPlausibleSize) {
   EXPECT_GT(bandwidth, 1e8);
   EXPECT_LT(bandwidth, 1e13);
   EXPECT_GT(peak_memory_bytes(), int64_t{256} << 20);  // the array that was read
+  EXPECT_GT(machine_memory_bytes(), peak_memory_bytes());
 }
 
 }  // namespace

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "evaluate/sampling_benchmark.h"
+
+namespace treepo {
+
+// What holds for all cases of one benchmark.
+struct SamplingMachine {
+  std::string device, dtype;
+  int64_t threads = 0;
+  double read_bandwidth = 0;      // bytes per second (evaluate/machine_roof.h)
+  int64_t peak_memory_bytes = 0;  // of the process, all cases together
+};
+
+// Speeds, sharing and where the time went, a line for each case.
+std::string speed_table(std::span<const SamplingMeasurement> measured,
+                        const SamplingMachine& machine);
+
+// Each case of trees against its sequential sampling, a line each.
+std::string ratio_lines(std::span<const SamplingMeasurement> measured);
+
+// The unique share of each depth, a line for each case of trees.
+std::string depth_lines(std::span<const SamplingMeasurement> measured);
+
+// Accuracy beside tokens and seconds; empty where nothing was judged.
+std::string accuracy_table(std::span<const SamplingMeasurement> measured);
+
+OrderedJson sampling_json(const SamplingMeasurement& measured, const SamplingMachine& machine);
+
+}  // namespace treepo
