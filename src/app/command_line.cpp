@@ -62,6 +62,7 @@ int run_command_line(int argc, char** argv) {
   add_sample_command(program);
   add_tokenize_command(program);
   add_bench_command(program);
+  add_plan_command(program);
   add_options_command(program);
   add_selfcheck_command(program, exit_code);
 

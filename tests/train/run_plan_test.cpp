@@ -1,0 +1,198 @@
+// Holds `treepo plan`'s formulas against the bytes that tensors take at the worst moment of a real
+// rollout and a real update.
+
+#include "train/run_plan.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "learn/update.h"
+#include "model/tree_step_model.h"
+#include "rollout/engine.h"
+#include "support/tensor_memory.h"
+
+namespace treepo {
+namespace {
+
+struct Shape {
+  std::string family;
+  int64_t hidden, layers, heads, kv_heads, intermediate, vocab;
+  bool tied;
+};
+
+std::ostream& operator<<(std::ostream& out, const Shape& s) {
+  return out << s.family << " " << s.hidden << " x " << s.layers;
+}
+
+ModelConfig config_of(const Shape& shape) {
+  ModelOptions options;
+  options.architecture = shape.family;
+  options.hidden_size = shape.hidden;
+  options.num_layers = shape.layers;
+  options.num_heads = shape.heads;
+  options.num_kv_heads = shape.kv_heads;
+  options.intermediate_size = shape.intermediate;
+  options.tie_embeddings = shape.tied;
+  return fresh_model_config(options, shape.vocab, {.bos = -1, .eos = 1, .pad = -1});
+}
+
+// The quickstart's model, and one of 8 M parameters whose vocabulary outweighs its layers.
+const Shape kSmall = {"llama", 96, 3, 4, 2, 256, 24, true};
+const Shape kMiddle = {"qwen3", 256, 6, 8, 2, 704, 8000, false};
+const Shape kTied = {"qwen2", 256, 6, 8, 2, 704, 8000, true};
+
+constexpr double kWithin = 0.2;
+
+class PlanAgainstTensors : public testing::TestWithParam<std::tuple<Shape, c10::ScalarType>> {
+ protected:
+  const Shape& shape() const { return std::get<0>(GetParam()); }
+  c10::ScalarType dtype() const { return std::get<1>(GetParam()); }
+  MemoryModel model() const { return {.config = config_of(shape()), .dtype = dtype()}; }
+
+  void expect_close(const char* what, int64_t planned, int64_t measured) const {
+    const double ratio = static_cast<double>(planned) / static_cast<double>(measured);
+    EXPECT_NEAR(ratio, 1, kWithin) << what << ": planned " << planned << ", measured " << measured;
+    RecordProperty(what, std::to_string(ratio));
+    std::printf("%s, %s %s: planned %ld, measured %ld, ratio %.3f\n", what,
+                testing::PrintToString(shape()).c_str(), c10::toString(dtype()),
+                static_cast<long>(planned), static_cast<long>(measured), ratio);
+  }
+};
+
+TEST_P(PlanAgainstTensors, Sampling) {
+  RunOptions options;
+  options.rollout.width = 8;
+  options.rollout.depth = 3;
+  options.rollout.segment_tokens = 16;
+  options.engine = {.max_rows = 64, .max_step_tokens = 512, .page_tokens = 16, .cache_mib = 64};
+  std::vector<Query> queries(16);
+  for (size_t i = 0; i < queries.size(); ++i)
+    queries[i] = {.id = i, .prompt = std::vector<int32_t>(100, 3)};
+  const RunPlan plan = plan_run(model(), options, 16, 100);
+
+  TensorMemory memory;
+  const Decoder decoder = Decoder::random(model().config, 1, at::kCPU, dtype());
+  expect_close("weights", plan.weights, memory.current());
+  memory.reset_peak();
+  TreeStepModel step_model(decoder);
+  RolloutEngine engine(step_model, {.growth = options.rollout, .engine = options.engine});
+  engine.run(queries);
+  expect_close("sampling", plan.sampling_total(), memory.peak());
+  const int64_t beyond = memory.peak() - plan.weights - plan.pool;
+  expect_close("step", std::max(plan.step_activations, plan.step_logits), beyond);
+}
+
+TEST_P(PlanAgainstTensors, Training) {
+  // 4 trajectories without a shared token but the prompt's.
+  SearchTree tree(std::vector<int32_t>(32, 3), 160);
+  TrainingTree training{.tree = &tree};
+  for (int32_t leaf = 1; leaf <= 4; ++leaf) {
+    tree.add_child(0);
+    for (int i = 0; i < 160; ++i) tree.append(leaf, (leaf * 7 + i) % 20, -1, 1);
+    tree.stop(leaf, StopReason::length);
+    training.leaves.push_back(leaf);
+    training.advantages.push_back(leaf % 2 == 0 ? 1 : -1);
+  }
+  RunOptions options;
+  options.rollout.width = 4;
+  options.rollout.depth = 1;
+  options.rollout.segment_tokens = 160;
+  options.update.max_tokens = 32 + 4 * 160;
+  options.update.logit_chunk_tokens = 256;
+  options.engine.cache_mib = 1;
+  const RunPlan plan = plan_run(model(), options, 1, 32);
+  EXPECT_EQ(plan.packed_tokens, 32 + 4 * 160);
+
+  TensorMemory memory;
+  Decoder decoder = Decoder::random(model().config, 1, at::kCPU, dtype());
+  AdamW optimizer = make_optimizer(decoder, options.optimizer);
+  const int64_t fixed = plan.weights + plan.gradients + plan.optimizer;
+  expect_close("weights, gradients, optimiser", fixed, memory.current());
+  for (int step = 0; step < 2; ++step) {
+    memory.reset_peak();
+    update(decoder, optimizer, std::vector<TrainingTree>{training}, options.objective, 160, 1e-4,
+           {.max_tokens = options.update.max_tokens,
+            .logit_chunk_tokens = options.update.logit_chunk_tokens});
+  }
+  const int64_t planned = plan.saved + std::max(plan.logit_chunk, plan.layer_backward);
+  expect_close("update", planned, memory.peak() - fixed);
+  expect_close("training", fixed + planned, memory.peak());
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, PlanAgainstTensors,
+                         testing::Combine(testing::Values(kSmall, kMiddle, kTied),
+                                          testing::Values(at::kFloat, at::kBFloat16)));
+
+// Pages of 4 tokens, 4,096 bytes: a prompt of 10 takes 3, each of 2 segments of 6 takes 2.
+TEST(RunPlan, NamesPagesAndWhatLimitsTrees) {
+  RunOptions options;
+  options.rollout.width = 4;
+  options.rollout.depth = 2;
+  options.rollout.segment_tokens = 6;
+  options.engine = {.max_rows = 12, .max_step_tokens = 64, .page_tokens = 4, .cache_mib = 1};
+  ModelOptions model;
+  model.hidden_size = 64;
+  model.num_layers = 2;
+  model.num_heads = model.num_kv_heads = 4;
+  const MemoryModel memory = {.config = fresh_model_config(model, 24, {})};
+  const RunPlan plan = plan_run(memory, options, 10, 10);
+  EXPECT_EQ(plan.token_bytes, 2 * 2 * 64 * 4);
+  EXPECT_EQ(plan.page_bytes, 4096);
+  EXPECT_EQ(plan.path_pages, 3 + 2 * 2);
+  EXPECT_EQ(plan.tree_pages, 3 + 4 * 4);
+  EXPECT_EQ(plan.all_pages, 190);
+  EXPECT_EQ(plan.affordable_pages, 256);
+  EXPECT_EQ(plan.pool_pages, 190);
+  EXPECT_EQ(plan.trees_at_once, 3);  // 12 rows for 4 paths each
+  EXPECT_EQ(plan.trees_limit, "engine.max_rows");
+
+  options.engine.max_rows = 64;
+  options.engine.page_tokens = 64;  // a page holds a segment, 16 in all
+  const RunPlan pages = plan_run(memory, options, 10, 10);
+  EXPECT_EQ(pages.tree_pages, 1 + 4 * 2);
+  EXPECT_EQ(pages.trees_at_once, 1);
+  EXPECT_EQ(pages.trees_limit, "engine.cache_mib");
+  EXPECT_EQ(pages.tree_mib, 1);
+  EXPECT_EQ(pages.all_mib, 6);
+
+  options.rollout.depth = 40;  // one tree is too much, one path is not
+  const RunPlan waits = plan_run(memory, options, 10, 10);
+  EXPECT_FALSE(waits.can_sample());
+  EXPECT_EQ(waits.trees_at_once, 0);
+  options.rollout.depth = 8;
+  const RunPlan tight = plan_run(memory, options, 10, 10);
+  EXPECT_TRUE(tight.can_sample());
+  EXPECT_LT(tight.affordable_pages, tight.tree_pages);
+  EXPECT_EQ(tight.trees_at_once, 1);
+  EXPECT_EQ(plan_run(memory, options, 1, 10).trees_limit, "engine.cache_mib");
+  options.engine = {};
+  EXPECT_EQ(plan_run(memory, options, 1, 10).trees_limit, "");
+}
+
+// With the number that the plan names sampling starts, and with less it does not.
+TEST(RunPlan, TheNumberThatItNamesWouldDo) {
+  RunOptions options;
+  options.rollout.width = 4;
+  options.rollout.depth = 20;
+  options.rollout.segment_tokens = 16;
+  options.engine = {.max_rows = 8, .max_step_tokens = 64, .page_tokens = 64, .cache_mib = 1};
+  const MemoryModel memory = {.config = config_of(kMiddle)};
+  const RunPlan plan = plan_run(memory, options, 1, 5);
+  ASSERT_FALSE(plan.can_sample());
+  const Decoder decoder = Decoder::random(memory.config, 1, at::kCPU, at::kFloat);
+  TreeStepModel model(decoder);
+  const std::vector<Query> queries = {{.id = 1, .prompt = {1, 2, 3, 4, 5}}};
+  options.engine.cache_mib = plan.path_mib - 1;
+  EXPECT_THROW(
+      RolloutEngine(model, {.growth = options.rollout, .engine = options.engine}).run(queries),
+      Error);
+  options.engine.cache_mib = plan.path_mib;
+  RolloutEngine engine(model, {.growth = options.rollout, .engine = options.engine});
+  EXPECT_EQ(engine.run(queries)[0].leaves().size(), 4u);
+}
+
+}  // namespace
+}  // namespace treepo
