@@ -86,7 +86,7 @@ void print_sampling(const RunPlan& p, const RunOptions& options) {
                                 ? "all of them"
                                 : fmt::format("{} decides (rows: {}, pages: {})", p.trees_limit,
                                               p.trees_by_rows, p.trees_by_pages);
-  fmt::print("  whole trees at once: {}; {}\n", p.trees_at_once, limit);
+  fmt::print("  trees at once: {}; {}\n", p.trees_at_once, limit);
 }
 
 void print_training(const RunPlan& p, const RunOptions& options) {

@@ -46,6 +46,9 @@ void LiveTree::grow(const std::vector<Branch>& branches) {
     }
   }
   active_paths_ = tree_.num_nodes() - first_node_;
+  // Each branching point becomes as many fronts as it has paths, while they decode.
+  fronts_.reserve(static_cast<size_t>(active_paths_));
+  settled_.reserve(static_cast<size_t>(active_paths_));
   ends_.assign(static_cast<size_t>(active_paths_), {});
 }
 

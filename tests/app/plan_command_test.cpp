@@ -27,9 +27,9 @@ TEST(PlanCommand, SaysWhatFitsAndWhatLimits) {
   EXPECT_THAT(results[0].out,
               AllOf(HasSubstr("sampling: 8 queries, prompts of up to 12 tokens, responses of up to "
                               "64, width 8"),
-                    HasSubstr("307,104 parameters"), HasSubstr("whole trees at once: 8; all"),
+                    HasSubstr("307,104 parameters"), HasSubstr("trees at once: 8; all"),
                     HasSubstr("sampling fits: "), HasSubstr("training fits: ")));
-  EXPECT_THAT(results[1].out, HasSubstr("whole trees at once: 2; engine.max_rows decides"));
+  EXPECT_THAT(results[1].out, HasSubstr("trees at once: 2; engine.max_rows decides"));
   EXPECT_THAT(results[2].out,
               AllOf(HasSubstr("holds one path, but not a whole tree"), HasSubstr("prefilled again"),
                     HasSubstr("engine.cache_mib decides")));

@@ -92,8 +92,8 @@ INSTANTIATE_TEST_SUITE_P(Dense, HuggingFaceOracle,
 
 TEST(ModelOracle, MixtureOfExpertsIsUnsupported) {
   SKIP_WITHOUT_ASSETS();
-  const std::string message =
-      error_of([] { Decoder::load(kAssets + "/oracles/hf-models/qwen3_moe", "cpu", at::kFloat); });
+  const std::string message = error_of(
+      [] { Decoder::load(kAssets + "/oracles/hf-models/qwen3_moe", at::kCPU, at::kFloat); });
   EXPECT_NE(message.find("qwen3_moe"), std::string::npos) << message;
   EXPECT_NE(message.find("not supported"), std::string::npos) << message;
 }
@@ -113,7 +113,7 @@ TEST(ModelOracle, HuggingFaceLogitsInFloat32) {
   for (const char* name : {"tiny_llama", "tiny_qwen3"}) {
     const std::string directory = kAssets + "/models/hf-logits/" + name;
     const Json cases = read_json_file(directory + "/golden.json").at("cases");
-    const Decoder decoder = Decoder::load(directory, "cpu", at::kFloat);
+    const Decoder decoder = Decoder::load(directory, at::kCPU, at::kFloat);
     const at::NoGradGuard no_gradients;
     for (const auto& [case_name, golden] : cases.items()) {
       PackedSequence packed;

@@ -48,7 +48,7 @@ TEST(LineChart, TicksAreRoundNumbersThatIncludeTheData) {
                                   .series = {{.name = "a", .x = {1, 9}, .y = {-0.3, 0.7}}}});
   for (const char* tick : {">-0.4</text>", ">0</text>", ">0.2</text>", ">0.8</text>", ">10</text>"})
     EXPECT_THAT(svg, HasSubstr(tick));
-  EXPECT_THAT(svg, Not(HasSubstr("e-")));
+  EXPECT_THAT(svg, Not(HasSubstr("e-1")));
 }
 
 TEST(LineChart, DoublingAxisPutsPowersOfTwoAtEqualSteps) {

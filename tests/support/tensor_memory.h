@@ -41,14 +41,18 @@ class TensorMemory {
       int64_t peak = peak_;
       while (now > peak && !peak_.compare_exchange_weak(peak, now)) {
       }
-      return {static_cast<char*>(block) + kHeader, block, &release, c10::Device(c10::kCPU)};
+      void* data = static_cast<char*>(block) + kHeader;
+      return {data, data, &release, c10::Device(c10::kCPU)};
     }
+    c10::DeleterFnPtr raw_deleter() const override { return &release; }
     void copy_data(void* to, const void* from, size_t count) const override {
       default_copy_data(to, from, count);
     }
 
    private:
-    static void release(void* block) {
+    static void release(void* data) {
+      if (data == nullptr) return;
+      void* block = static_cast<char*>(data) - kHeader;
       current_ -= *static_cast<int64_t*>(block);
       std::free(block);
     }
