@@ -59,9 +59,8 @@ Axis linear_axis(double low, double high) {
 
 // In powers of two, a tick at each.
 Axis log2_axis(double low, double high) {
-  Axis axis{.low = std::floor(low),
-            .high = std::max(std::ceil(high), std::floor(low) + 1),
-            .ticks = {}};
+  Axis axis{
+      .low = std::floor(low), .high = std::max(std::ceil(high), std::floor(low) + 1), .ticks = {}};
   for (double tick = axis.low; tick <= axis.high; ++tick) axis.ticks.push_back(tick);
   return axis;
 }
