@@ -127,7 +127,7 @@ def main():
     parser.add_argument("--cache", choices=["separate", "unified"], default="separate")
     parser.add_argument("--cache-type", choices=["f32", "f16", "bf16"],
                         help="type of keys and values; by default that of --dtype")
-    parser.add_argument("--flash", type=int, choices=[0, 1], default=1,
+    parser.add_argument("--flash", type=int, choices=[0, 1], default=0,
                         help="llama.cpp's fused attention")
     arguments = parser.parse_args()
     prompts = measuring.read_prompts(arguments.prompts)[:arguments.queries]
