@@ -62,6 +62,8 @@ def driver_arguments(doc, cases):
                         help="where models, configurations and logs go")
     parser.add_argument("--wrap", default="", metavar="COMMAND",
                         help="put before each process that is timed, such as taskset -c 0,1")
+    parser.add_argument("--peer-threads", type=int, default=os.cpu_count(),
+                        help="of the other systems; small models may be faster with one")
     parser.add_argument("--json", default="", metavar="FILE",
                         help="append a JSON line for each process")
     return parser

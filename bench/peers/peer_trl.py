@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import os
+import statistics
 import tempfile
 import time
 
@@ -88,7 +89,7 @@ def measure_iterations(arguments):
     expected = arguments.queries * arguments.width * arguments.response_tokens
     if set(lengths) != {expected}:
         raise SystemExit(f"iterations generated {lengths} tokens rather than {expected}")
-    measuring.print_json({"all_seconds": seconds, "seconds": sorted(seconds)[len(seconds) // 2],
+    measuring.print_json({"all_seconds": seconds, "seconds": statistics.median(seconds),
                           "tokens": expected})
 
 
@@ -133,7 +134,7 @@ def measure_update(arguments):
         trainer.optimizer.zero_grad()
         seconds.append(time.perf_counter() - start)
     seconds = seconds[arguments.warm_up:]
-    measuring.print_json({"all_seconds": seconds, "seconds": sorted(seconds)[len(seconds) // 2],
+    measuring.print_json({"all_seconds": seconds, "seconds": statistics.median(seconds),
                           "gradient_norm": norms[0]})
 
 
