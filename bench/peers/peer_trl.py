@@ -36,11 +36,11 @@ def read_rows(arguments, tokenizer):
 def make_trainer(arguments, batch_size, **settings):
     import torch
     from datasets import Dataset
-    from transformers import AutoTokenizer
+    from transformers import PreTrainedTokenizerFast
     from trl import GRPOConfig, GRPOTrainer
 
     torch.set_num_threads(arguments.threads)
-    tokenizer = AutoTokenizer.from_pretrained(arguments.model)
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(arguments.model)
     bf16 = arguments.dtype == "bf16"
     config = GRPOConfig(
         output_dir=tempfile.mkdtemp(prefix="peer-trl-"), use_cpu=True, report_to=[],
