@@ -235,14 +235,18 @@ void declare_reward(OptionTable& table, RewardOptions& o) {
 
 void declare_advantage(OptionTable& table, AdvantageOptions& o) {
   table.begin_section("advantage", "How rewards become the advantage of each trajectory.");
-  table.add_enum("kind", o.kind,
-                 "tree: mean over a leaf's subgroups (TreePO Eq. 5), …size_weighted: Eq. 6, "
-                 "…reject_degenerate: Eq. 7, …no_root: without the root's group, grpo: that alone, "
-                 "leave_one_out: against the query's other answers, segment: each segment's tokens "
-                 "get its node's mean reward minus its parent's");
+  table.add_enum(
+      "kind", o.kind,
+      "tree: mean over a leaf's subgroups (TreePO Eq. 5), …size_weighted: Eq. 6, "
+      "…reject_degenerate: Eq. 7, …no_root: without the root's group, grpo: that alone, "
+      "leave_one_out: against the query's other answers; with one advantage for each "
+      "segment, segment: its node's mean reward minus its parent's, expected_reward: its "
+      "node's value minus that of its siblings, sibling_normalized: that divided by the "
+      "siblings' standard deviation");
   table.add("query_std", o.query_std, "divide by the standard deviation of the query's rewards");
   table.add("whiten", o.whiten,
-            "subtract the batch's mean and divide by its standard deviation, both over tokens");
+            "subtract the batch's mean and divide by its standard deviation, both over tokens; "
+            "advantages of segments are divided by their root mean square only");
   table.add("epsilon", o.epsilon, kAboveZero, "added to a standard deviation");
 }
 
@@ -250,16 +254,37 @@ void declare_objective(OptionTable& table, ObjectiveOptions& o) {
   table.begin_section("objective", "The policy-gradient loss.");
   table.add_enum("kind", o.kind,
                  "dapo: mean over all tokens, grpo: over trajectories of their means, dr_grpo: sum "
-                 "over trajectories × longest response");
-  table.add("clip_low", o.clip_low, {.min = 0, .max = 1, .below_max = true},
-            "the ratio is clipped below 1 - this");
-  table.add("clip_high", o.clip_high, {}, "the ratio is clipped above 1 + this");
+                 "over trajectories × longest response, bnpo: over queries of their token means, "
+                 "gspo: grpo with the ratio of sequences, cispo: dapo with the clipped ratio as a "
+                 "weight, reinforce_plus_plus: dapo that insists on advantages normalised over the "
+                 "batch");
+  table.add_enum("ratio", o.ratio,
+                 "what is clipped: the ratio of each token, or one for each trajectory, the "
+                 "geometric mean of its tokens'; automatic: sequence for gspo, else token");
+  table.add("clip_low", o.clip_low, kShare,
+            "the ratio is clipped below 1 - this (for sequences 3e-4 is usual)");
+  table.add("clip_high", o.clip_high, {},
+            "the ratio is clipped above 1 + this (for sequences 4e-4 is usual)");
   table.add("dual_clip", o.dual_clip, {},
-            "the loss of a token with negative advantage is at most this × its magnitude; 0: off");
-  table.add("kl_beta", o.kl_beta, {}, "weight of the KL divergence (k3) from the first model");
+            "the loss of a token with negative advantage is at most this × its magnitude; 0: off "
+            "(no part of cispo)");
+  table.add("kl_beta", o.kl_beta, {},
+            "weight of the KL divergence from the first model; 0: none, and no copy of it is kept");
+  table.add_enum("kl_estimator", o.kl_estimator,
+                 "estimate of that divergence, with d = reference - log-prob: k1: -d, k2: d² / 2, "
+                 "k3: exp(d) - d - 1");
+  table.add_choice("reference_dtype", o.reference_dtype, {"model", "bfloat16"},
+                   "type of the first model's weights: model.dtype, or bfloat16 to save memory");
   table.add("entropy_beta", o.entropy_beta, {}, "weight of the entropy bonus");
   table.add("importance_cap", o.importance_cap, {},
             "largest importance weight against the mismatch of sampler and trainer; 0: off");
+  table.add_enum("importance_mask", o.importance_mask,
+                 "what is left out of the policy loss where the ratio of trainer to sampler lies "
+                 "outside the band: tokens, or trajectories by the product of their tokens' ratios "
+                 "(sequence) or its geometric mean");
+  table.add("importance_mask_low", o.importance_mask_low, kShare, "lowest ratio that is kept");
+  table.add("importance_mask_high", o.importance_mask_high, {.min = 1},
+            "highest ratio that is kept");
 }
 
 void declare_optimizer(OptionTable& table, OptimizerOptions& o) {
@@ -268,7 +293,10 @@ void declare_optimizer(OptionTable& table, OptimizerOptions& o) {
   table.add("warmup_steps", o.warmup_steps, kCount,
             "optimiser steps in which the learning rate rises from 0");
   table.add_choice("schedule", o.schedule, {"constant", "cosine", "linear"},
-                   "course of the learning rate after warm-up; the others fall to 0");
+                   "course of the learning rate after warm-up; cosine and linear fall to "
+                   "optimizer.min_lr_ratio of it");
+  table.add("min_lr_ratio", o.min_lr_ratio, kShare,
+            "share of optimizer.learning_rate at the end, schedules cosine and linear");
   table.add("beta1", o.beta1, kBeta, "decay of the mean of gradients");
   table.add("beta2", o.beta2, kBeta, "decay of the mean of squared gradients");
   table.add("epsilon", o.epsilon, kAboveZero, "added to the root of the mean of squares");
@@ -301,6 +329,10 @@ void declare_train(OptionTable& table, TrainOptions& o) {
             "replace queries whose answers all have the same score");
   table.add("max_sampling_rounds", o.max_sampling_rounds, {1, 1000},
             "rounds of sampling to fill a batch, before it goes on with what there is");
+  table.add("max_skipped_updates", o.max_skipped_updates, kPositive,
+            "updates in a row that may be skipped because their gradient is not finite; then the "
+            "run stops",
+            may_change);
   table.add("run_dir", o.run_dir, "directory for configuration, logs and checkpoints", may_change);
   table.add("checkpoint_every", o.checkpoint_every, kCount,
             "steps between checkpoints; 0: only at the end", may_change);

@@ -67,7 +67,9 @@ enum class AdvantageKind {
   tree_no_root,
   grpo,
   leave_one_out,
-  segment
+  segment,
+  sibling_normalized,
+  expected_reward
 };
 
 struct AdvantageOptions {
@@ -77,22 +79,34 @@ struct AdvantageOptions {
   double epsilon = 1e-6;   // added to a standard deviation
 };
 
-enum class Objective { dapo, grpo, dr_grpo };
+enum class Objective { dapo, grpo, dr_grpo, bnpo, gspo, cispo, reinforce_plus_plus };
+// What the ratio of new to old policy is of; automatic: sequence for gspo, token for the others.
+enum class RatioLevel { automatic, token, sequence };
+enum class KlEstimator { k1, k2, k3 };
+// Ratio of trainer to sampler that decides what is left out: of a token, of a trajectory (the
+// product over its tokens), or the geometric mean over its tokens.
+enum class ImportanceMask { none, token, sequence, geometric };
 
 struct ObjectiveOptions {
   Objective kind = Objective::dapo;
+  RatioLevel ratio = RatioLevel::automatic;
   double clip_low = 0.2, clip_high = 0.28;
-  double dual_clip = 10.0;    // 0: off
-  double kl_beta = 0.0;       // KL (k3) to the reference model
-  double entropy_beta = 0.0;  // entropy bonus
+  double dual_clip = 10.0;  // 0: off
+  double kl_beta = 0.0;     // KL to the reference model, 0: no reference is kept
+  KlEstimator kl_estimator = KlEstimator::k3;
+  std::string reference_dtype = "model";  // model (that of model.dtype), bfloat16
+  double entropy_beta = 0.0;              // entropy bonus
   // Largest truncated importance weight for the mismatch between sampler and trainer; 0: off.
   double importance_cap = 0.0;
+  ImportanceMask importance_mask = ImportanceMask::none;
+  double importance_mask_low = 0.5, importance_mask_high = 2.0;  // ratios that are kept
 };
 
 struct OptimizerOptions {
   double learning_rate = 1e-6;
   int64_t warmup_steps = 10;
   std::string schedule = "constant";  // constant, cosine, linear
+  double min_lr_ratio = 0.0;          // share of the rate at which cosine and linear end
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double weight_decay = 0.1;
   double max_grad_norm = 1.0;  // 0: no clipping
@@ -134,6 +148,7 @@ struct TrainOptions {
   int64_t queries_per_step = 16;
   bool dynamic_sampling = true;  // replace queries whose scores are all equal
   int64_t max_sampling_rounds = 10;
+  int64_t max_skipped_updates = 10;  // in a row, for gradients that are not finite
   std::string run_dir = "runs/run";
   int64_t checkpoint_every = 50;
   int64_t keep_checkpoints = 2;

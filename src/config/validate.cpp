@@ -168,11 +168,7 @@ void validate_stop(const StopOptions& stop, int64_t response) {
       .or_else("remove one of them");
 }
 
-void validate_objective(const ObjectiveOptions& objective, const UpdateOptions& update) {
-  Rule(objective.dual_clip == 0 || objective.dual_clip > 1,
-       "objective.dual_clip must be 0 (off) or above 1")
-      .given("objective.dual_clip", objective.dual_clip)
-      .or_else("at 1 or below it would cut off tokens whose probability has not changed");
+void validate_mismatch(const ObjectiveOptions& objective, const UpdateOptions& update) {
   Rule(objective.importance_cap == 0 || objective.importance_cap >= 1,
        "objective.importance_cap must be 0 (off) or at least 1")
       .given("objective.importance_cap", objective.importance_cap)
@@ -182,6 +178,55 @@ void validate_objective(const ObjectiveOptions& objective, const UpdateOptions& 
       .given("objective.importance_cap", objective.importance_cap)
       .given("update.recompute_old_logprobs", update.recompute_old_logprobs)
       .or_else("set update.recompute_old_logprobs = true, or objective.importance_cap = 0");
+  Rule(objective.importance_mask == ImportanceMask::none || update.recompute_old_logprobs,
+       "objective.importance_mask compares the sampler's log-probs with recomputed ones")
+      .given("objective.importance_mask", enum_name(objective.importance_mask))
+      .given("update.recompute_old_logprobs", update.recompute_old_logprobs)
+      .or_else("set update.recompute_old_logprobs = true, or objective.importance_mask = \"none\"");
+}
+
+// What makes REINFORCE++ differ from other clipped objectives lies in other sections.
+void validate_reinforce_plus_plus(const RunOptions& o) {
+  if (o.objective.kind != Objective::reinforce_plus_plus) return;
+  Rule(o.advantage.whiten && !o.advantage.query_std,
+       "reinforce_plus_plus normalises advantages over the batch, not by query")
+      .given("objective.kind", enum_name(o.objective.kind))
+      .given("advantage.whiten", o.advantage.whiten)
+      .given("advantage.query_std", o.advantage.query_std)
+      .or_else("set advantage.whiten = true and advantage.query_std = false, or another kind");
+  Rule(o.objective.kl_beta == 0 || o.objective.kl_estimator == KlEstimator::k2,
+       "the KL term of reinforce_plus_plus is estimated by k2")
+      .given("objective.kl_beta", o.objective.kl_beta)
+      .given("objective.kl_estimator", enum_name(o.objective.kl_estimator))
+      .or_else("set objective.kl_estimator = \"k2\", or another kind");
+}
+
+void validate_advantage(const AdvantageOptions& advantage) {
+  Rule(advantage.kind != AdvantageKind::sibling_normalized || !advantage.query_std,
+       "sibling_normalized divides by the siblings' standard deviation already")
+      .given("advantage.kind", enum_name(advantage.kind))
+      .given("advantage.query_std", advantage.query_std)
+      .or_else("set advantage.query_std = false, or advantage.kind = \"expected_reward\"");
+}
+
+void validate_optimizer(const OptimizerOptions& optimizer) {
+  Rule(optimizer.min_lr_ratio == 0 || optimizer.schedule != "constant",
+       "a constant learning rate has no other at its end")
+      .given("optimizer.schedule", optimizer.schedule)
+      .given("optimizer.min_lr_ratio", optimizer.min_lr_ratio)
+      .or_else("set optimizer.schedule to cosine or linear, or optimizer.min_lr_ratio = 0");
+}
+
+void validate_objective(const ObjectiveOptions& objective) {
+  Rule(objective.dual_clip == 0 || objective.dual_clip > 1,
+       "objective.dual_clip must be 0 (off) or above 1")
+      .given("objective.dual_clip", objective.dual_clip)
+      .or_else("at 1 or below it would cut off tokens whose probability has not changed");
+  Rule(objective.kind != Objective::gspo || objective.ratio != RatioLevel::token,
+       "gspo is grpo with the ratio of sequences")
+      .given("objective.kind", enum_name(objective.kind))
+      .given("objective.ratio", enum_name(objective.ratio))
+      .or_else("set objective.kind = \"grpo\" for the ratio of tokens");
 }
 
 void validate_updates(const RunOptions& o) {
@@ -245,7 +290,11 @@ void validate(const RunOptions& options) {
       .given("evaluate.samples", options.evaluate.samples)
       .given("evaluate.greedy", options.evaluate.greedy)
       .or_else("set one of them");
-  validate_objective(options.objective, options.update);
+  validate_objective(options.objective);
+  validate_mismatch(options.objective, options.update);
+  validate_reinforce_plus_plus(options);
+  validate_advantage(options.advantage);
+  validate_optimizer(options.optimizer);
   validate_updates(options);
 }
 

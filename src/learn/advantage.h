@@ -52,24 +52,6 @@ struct LeafAdvantages {
 std::vector<LeafAdvantages> leaf_advantages(std::span<const QueryRewards> queries,
                                             const AdvantageOptions& options);
 
-// Whether the kind gives each node a value of its own: node_advantages(), not leaf_advantages().
-bool is_per_node(AdvantageKind kind);
-
-// advantage.kind = segment: how much better a path is expected to end for having taken a segment,
-//   A(n) = V(n) - V(parent of n), V(n) the mean reward of the leaves below n
-// (segment advantages by sampling, SPO, arXiv 2505.23564). It goes to the tokens of node n alone; a
-// segment without siblings gets 0. One list for each query, by node id up to the largest on a path;
-// 0 for the root and for nodes of no path. Options as above; in the batch's mean and standard
-// deviation a token counts once for each leaf through it.
-//   root ─┬─ 1 ─┬─ 3  R = 1      V: root 0.5, node 1 0.75, node 2 0, nodes 3 and 4 1 and 0.5
-//         │     └─ 4  R = 0.5    A: node 1 0.25, node 2 -0.5, node 3 0.25, node 4 -0.25
-//         └─ 2        R = 0
-std::vector<std::vector<double>> node_advantages(std::span<const QueryRewards> queries,
-                                                 const AdvantageOptions& options);
-
-// The mean of a leaf's node advantages over its tokens, for people to look at.
-std::vector<double> path_means(const QueryRewards& query, std::span<const double> node_advantages);
-
 // A query whose verifier scores are all equal teaches nothing: dynamic sampling replaces it.
 bool all_scores_equal(std::span<const double> scores);
 

@@ -4,6 +4,8 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "learn/importance_mask.h"
+#include "learn/loss_terms.h"
 
 namespace treepo {
 namespace {
@@ -11,51 +13,42 @@ namespace {
 // Outside this range the ratio of trainer to sampler counts as far off.
 constexpr double kMismatchLow = 0.9, kMismatchHigh = 1.1;
 
-// A token's loss and its derivative with respect to logp; d ratio / d logp = ratio.
-struct Term {
-  double loss = 0, slope = 0;
-};
-
-Term positive_term(double ratio, double advantage, const ObjectiveOptions& options) {
-  const double ceiling = 1.0 + options.clip_high;
-  if (ratio > ceiling) {
-    return {.loss = -ceiling * advantage};
-  }
-  return {.loss = -ratio * advantage, .slope = -ratio * advantage};
+void count_clip(Clip clip, int64_t leaves, ObjectiveStatistics& statistics) {
+  if (clip == Clip::low) statistics.clipped_low += leaves;
+  if (clip == Clip::high) statistics.clipped_high += leaves;
+  if (clip == Clip::dual) statistics.dual_clipped += leaves;
 }
 
-bool beyond_dual_clip(double ratio, const ObjectiveOptions& options) {
-  return options.dual_clip > 0 && ratio > options.dual_clip;
+// The policy terms of all trajectories through a target, by their summed advantages.
+LossTerm token_ratio_term(const PackedTrees& pack, size_t t, double logprob,
+                          const ObjectiveOptions& options, ObjectiveStatistics& statistics) {
+  const double ratio = std::exp(logprob - pack.old_logprob[t]);
+  statistics.ratio_sum += pack.num_leaves[t] * ratio;
+  statistics.ratio_max = std::max(statistics.ratio_max, ratio);
+  count_clip(clip_of(ratio, true, options), pack.positive_leaves[t], statistics);
+  count_clip(clip_of(ratio, false, options), pack.negative_leaves[t], statistics);
+  LossTerm term = policy_term(pack.positive[t], ratio, logprob, options);
+  term += policy_term(pack.negative[t], ratio, logprob, options);
+  return term;
 }
 
-Term negative_term(double ratio, double advantage, const ObjectiveOptions& options) {
-  const double floor = 1.0 - options.clip_low;
-  if (beyond_dual_clip(ratio, options)) {
-    return {.loss = -options.dual_clip * advantage};
+// The same with a ratio for each trajectory.
+LossTerm sequence_ratio_term(const PackedTrees& pack, size_t t, double logprob,
+                             std::span<const double> ratios, const ObjectiveOptions& options,
+                             ObjectiveStatistics& statistics) {
+  LossTerm sum;
+  const auto first = static_cast<size_t>(pack.first_trajectory[t]);
+  for (size_t i = first; i < first + static_cast<size_t>(pack.num_leaves[t]); ++i) {
+    const PackedTrajectory& trajectory = pack.trajectories[i];
+    const double advantage =
+        pack.node_advantage.empty() ? trajectory.advantage : pack.node_advantage[t];
+    statistics.ratio_sum += ratios[i];
+    statistics.ratio_max = std::max(statistics.ratio_max, ratios[i]);
+    if (advantage == 0 || trajectory.weight == 0) continue;
+    count_clip(clip_of(ratios[i], advantage > 0, options), 1, statistics);
+    sum += policy_term(trajectory.weight * advantage, ratios[i], logprob, options);
   }
-  if (ratio < floor) {
-    return {.loss = -floor * advantage};
-  }
-  return {.loss = -ratio * advantage, .slope = -ratio * advantage};
-}
-
-Term policy_term(const PackedTrees& pack, size_t t, double ratio, double importance,
-                 const ObjectiveOptions& options) {
-  Term term;
-  if (pack.positive[t] > 0) term = positive_term(ratio, pack.positive[t], options);
-  if (pack.negative[t] < 0) {
-    const Term negative = negative_term(ratio, pack.negative[t], options);
-    term.loss += negative.loss;
-    term.slope += negative.slope;
-  }
-  return {.loss = importance * term.loss, .slope = importance * term.slope};
-}
-
-void count_clips(const PackedTrees& pack, size_t t, double ratio, const ObjectiveOptions& options,
-                 ObjectiveStatistics& statistics) {
-  if (ratio > 1.0 + options.clip_high) statistics.clipped_high += pack.positive_leaves[t];
-  if (ratio < 1.0 - options.clip_low) statistics.clipped_low += pack.negative_leaves[t];
-  if (beyond_dual_clip(ratio, options)) statistics.dual_clipped += pack.negative_leaves[t];
+  return sum;
 }
 
 void count_mismatch(double difference, int64_t leaves, ObjectiveStatistics& statistics) {
@@ -66,6 +59,21 @@ void count_mismatch(double difference, int64_t leaves, ObjectiveStatistics& stat
   if (!(ratio >= kMismatchLow && ratio <= kMismatchHigh)) statistics.mismatch_outside += leaves;
 }
 
+void check_inputs(const PackedTrees& pack, std::span<const double> logprobs,
+                  std::span<const double> entropies, const ObjectiveOptions& options,
+                  std::span<const double> sequence_ratios) {
+  const auto num_targets = static_cast<size_t>(pack.num_targets());
+  const auto num_sources = static_cast<size_t>(pack.num_sources());
+  TREEPO_CHECK(logprobs.size() == num_targets && entropies.size() == num_sources,
+               "{} log-probs for {} targets, {} entropies for {} sources", logprobs.size(),
+               num_targets, entropies.size(), num_sources);
+  TREEPO_CHECK(!pack.reference_logprob.empty() || options.kl_beta == 0 || num_targets == 0,
+               "a KL term without reference log-probs");
+  TREEPO_CHECK(
+      sequence_ratios.size() == (uses_sequence_ratio(options) ? pack.trajectories.size() : 0),
+      "{} ratios for {} trajectories", sequence_ratios.size(), pack.trajectories.size());
+}
+
 }  // namespace
 
 void ObjectiveStatistics::add(const ObjectiveStatistics& other) {
@@ -74,6 +82,7 @@ void ObjectiveStatistics::add(const ObjectiveStatistics& other) {
   clipped_low += other.clipped_low;
   clipped_high += other.clipped_high;
   dual_clipped += other.dual_clipped;
+  masked += other.masked;
   ratio_sum += other.ratio_sum;
   ratio_max = std::max(ratio_max, other.ratio_max);
   entropy_sum += other.entropy_sum;
@@ -85,18 +94,24 @@ void ObjectiveStatistics::add(const ObjectiveStatistics& other) {
 }
 
 LeafWeight leaf_weight(Objective kind) {
-  return kind == Objective::grpo ? LeafWeight::inverse_length : LeafWeight::one;
+  if (kind == Objective::grpo || kind == Objective::gspo) return LeafWeight::inverse_length;
+  return kind == Objective::bnpo ? LeafWeight::inverse_tree_tokens : LeafWeight::one;
 }
 
-double loss_normalizer(Objective kind, int64_t trajectory_tokens, int64_t trajectories,
-                       int64_t max_response_tokens) {
+double loss_normalizer(Objective kind, const LossCounts& counts) {
+  const auto trajectories = static_cast<double>(counts.trajectories);
   switch (kind) {
     case Objective::dapo:
-      return static_cast<double>(trajectory_tokens);
+    case Objective::cispo:
+    case Objective::reinforce_plus_plus:
+      return static_cast<double>(counts.trajectory_tokens);
     case Objective::grpo:
-      return static_cast<double>(trajectories);
+    case Objective::gspo:
+      return trajectories;
     case Objective::dr_grpo:
-      return static_cast<double>(trajectories) * static_cast<double>(max_response_tokens);
+      return trajectories * static_cast<double>(counts.max_response_tokens);
+    case Objective::bnpo:
+      return static_cast<double>(counts.queries);
   }
   TREEPO_CHECK(false, "objective {}", static_cast<int>(kind));
   return 1;
@@ -104,39 +119,36 @@ double loss_normalizer(Objective kind, int64_t trajectory_tokens, int64_t trajec
 
 ObjectiveResult evaluate_objective(const PackedTrees& pack, std::span<const double> logprobs,
                                    std::span<const double> entropies,
-                                   const ObjectiveOptions& options, double normalizer) {
+                                   const ObjectiveOptions& options, double normalizer,
+                                   std::span<const double> sequence_ratios) {
+  check_inputs(pack, logprobs, entropies, options, sequence_ratios);
+  const bool by_sequence = uses_sequence_ratio(options);
   const auto num_targets = static_cast<size_t>(pack.num_targets());
-  const auto num_sources = static_cast<size_t>(pack.num_sources());
-  TREEPO_CHECK(logprobs.size() == num_targets && entropies.size() == num_sources,
-               "{} log-probs for {} targets, {} entropies for {} sources", logprobs.size(),
-               num_targets, entropies.size(), num_sources);
-  const bool with_kl = !pack.reference_logprob.empty();
-  TREEPO_CHECK(with_kl || options.kl_beta == 0 || num_targets == 0,
-               "a KL term without reference log-probs");
-
   ObjectiveResult result;
   ObjectiveStatistics& statistics = result.statistics;
   result.logprob_gradient.resize(num_targets);
-  if (options.entropy_beta != 0) result.entropy_gradient.resize(num_sources);
+  if (options.entropy_beta != 0)
+    result.entropy_gradient.resize(static_cast<size_t>(pack.num_sources()));
   double loss = 0;
   for (size_t t = 0; t < num_targets; ++t) {
     const double logp = logprobs[t], old_logp = pack.old_logprob[t];
-    const double sampled_logp = pack.sampled_logprob[t];
-    const double ratio = std::exp(logp - old_logp);
-    const double importance =
-        options.importance_cap > 0
-            ? std::min(std::exp(old_logp - sampled_logp), options.importance_cap)
-            : 1.0;
-    Term term = policy_term(pack, t, ratio, importance, options);
-
     const auto source = static_cast<size_t>(pack.target_source[t]);
     const double leaves = pack.num_leaves[t];
-    if (with_kl) {
+
+    LossTerm term = by_sequence
+                        ? sequence_ratio_term(pack, t, logp, sequence_ratios, options, statistics)
+                        : token_ratio_term(pack, t, logp, options, statistics);
+    const double importance = importance_weight(old_logp, pack.sampled_logprob[t], options);
+    // Not 0 times what may be infinite.
+    term = importance == 0
+               ? LossTerm{}
+               : LossTerm{.loss = importance * term.loss, .slope = importance * term.slope};
+    if (!pack.reference_logprob.empty()) {
       const double d = pack.reference_logprob[t] - logp;
-      const double kl = std::expm1(d) - d;
-      term.loss += options.kl_beta * pack.weight[t] * kl;
-      term.slope -= options.kl_beta * pack.weight[t] * std::expm1(d);
-      statistics.kl_sum += leaves * kl;
+      const LossTerm kl = kl_term(options.kl_estimator, d);
+      term.loss += options.kl_beta * pack.weight[t] * kl.loss;
+      term.slope += options.kl_beta * pack.weight[t] * kl.slope;
+      statistics.kl_sum += leaves * kl_term(KlEstimator::k3, d).loss;
     }
     if (options.entropy_beta != 0) {
       term.loss -= options.entropy_beta * pack.weight[t] * entropies[source];
@@ -146,13 +158,12 @@ ObjectiveResult evaluate_objective(const PackedTrees& pack, std::span<const doub
     result.logprob_gradient[t] = term.slope / normalizer;
 
     statistics.tokens += pack.num_leaves[t];
-    statistics.ratio_sum += leaves * ratio;
-    statistics.ratio_max = std::max(statistics.ratio_max, ratio);
     statistics.entropy_sum += leaves * entropies[source];
     statistics.importance_sum += leaves * importance;
-    count_clips(pack, t, ratio, options, statistics);
+    const bool token_masked = options.importance_mask == ImportanceMask::token && importance == 0;
+    statistics.masked += token_masked ? pack.num_leaves[t] : pack.masked_leaves[t];
     const double trainer_logp = pack.old_recomputed ? old_logp : logp;
-    count_mismatch(trainer_logp - sampled_logp, pack.num_leaves[t], statistics);
+    count_mismatch(trainer_logp - pack.sampled_logprob[t], pack.num_leaves[t], statistics);
   }
   statistics.loss = loss / normalizer;
   return result;

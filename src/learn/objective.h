@@ -17,9 +17,11 @@ struct ObjectiveStatistics {
   int64_t clipped_low = 0;              // advantage < 0 and ratio below 1 - clip_low
   int64_t clipped_high = 0;             // advantage > 0 and ratio above 1 + clip_high
   int64_t dual_clipped = 0;             // advantage < 0 and ratio above the dual clip
-  double ratio_sum = 0, ratio_max = 0;  // pi / pi_old
+                                        // (cispo clips low and high whatever the sign)
+  int64_t masked = 0;                   // left out by objective.importance_mask
+  double ratio_sum = 0, ratio_max = 0;  // pi / pi_old, of tokens or of their trajectories
   double entropy_sum = 0;               // nats
-  double kl_sum = 0;                    // k3 to the reference model
+  double kl_sum = 0;                    // to the reference model, k3 whatever the loss has
   double importance_sum = 0;            // truncated importance weights; 1 for each token when off
   // Log-probs by the trainer against those by the sampler for the same weights: before the update
   // where they were recomputed, else at this update (exact for the first after sampling only).
@@ -39,23 +41,31 @@ struct ObjectiveResult {
 // How a trajectory's tokens must be weighted by the packer.
 LeafWeight leaf_weight(Objective kind);
 
-// What sums over a whole optimiser step are divided by: trajectory tokens (dapo), trajectories
-// (grpo), trajectories * longest allowed response (dr_grpo). Empty trajectories count as
-// trajectories.
-double loss_normalizer(Objective kind, int64_t trajectory_tokens, int64_t trajectories,
-                       int64_t max_response_tokens);
+// Of a whole optimiser step. Trajectories without tokens count, queries without trajectories do
+// not.
+struct LossCounts {
+  int64_t trajectory_tokens = 0, trajectories = 0, queries = 0;
+  int64_t max_response_tokens = 0;  // longest response that is allowed
+};
 
-// Policy loss summed over the trajectories of a pack and divided by `normalizer`. With A+ and A-
-// the pack's weighted advantage sums, r = exp(logp - old_logp) and c the dual clip, a token gives
-//   -min(r A+, clip(r) A+) + min(max(-r A-, -clip(r) A-), -c A-)
-// times min(exp(old_logp - sampled_logp), importance_cap) if that is on, plus, times its weight,
-//   kl_beta (exp(d) - d - 1), d = reference_logp - logp      k3: joschu.net/blog/kl-approx.html
-//   -entropy_beta * entropy of the distribution it was drawn from
-// Clipping: PPO, arXiv 1707.06347; dual clip: arXiv 1912.09729; clip-higher, token mean: DAPO,
-// arXiv 2503.14476; sequence mean: GRPO, arXiv 2402.03300; constant length: Dr. GRPO, arXiv
-// 2503.20783.
+// What sums over a step are divided by:
+//   dapo, cispo, reinforce_plus_plus  trajectory tokens             DAPO, arXiv 2503.14476
+//   grpo, gspo                        trajectories                  GRPO, arXiv 2402.03300
+//   dr_grpo                           trajectories * longest        Dr. GRPO, arXiv 2503.20783
+//   bnpo                              queries; each is the mean over its tokens, as TRL's bnpo with
+//                                     the trajectories of one query as its local batch
+double loss_normalizer(Objective kind, const LossCounts& counts);
+
+// Policy loss summed over the trajectories of a pack and divided by `normalizer`: policy_term
+// (learn/loss_terms.h) for each token of each trajectory times its weight and importance_weight
+// (learn/importance_mask.h), plus, times its weight,
+//   kl_beta * kl_term   and   -entropy_beta * entropy of the distribution it was drawn from.
+// With the ratio of tokens, r = exp(logp - old_logp) is one number for all trajectories through a
+// token and policy_term is linear in advantages of one sign, so that the sums A+ and A- do for all.
+// `sequence_ratios`: those of pack.trajectories where uses_sequence_ratio(options); else empty.
 ObjectiveResult evaluate_objective(const PackedTrees& pack, std::span<const double> logprobs,
                                    std::span<const double> entropies,
-                                   const ObjectiveOptions& options, double normalizer);
+                                   const ObjectiveOptions& options, double normalizer,
+                                   std::span<const double> sequence_ratios = {});
 
 }  // namespace treepo

@@ -16,14 +16,23 @@ struct TrainingTree {
   std::vector<int32_t> leaves = {};          // nodes of the trajectories that take part
   std::vector<double> advantages = {};       // one for each of `leaves`
   std::vector<double> node_advantages = {};  // by node, for its tokens; empty: `advantages` count
+  std::vector<bool> masked = {};             // of `leaves`: no part of the policy loss; empty: none
   std::vector<double> old_logprobs = {};     // before the update, by slot; empty: as sampled
   std::vector<double> reference_logprobs = {};  // of the reference model, by slot; empty: none
 };
 
 // How much a token of a trajectory weighs in sums over trajectories.
 enum class LeafWeight {
-  one,             // token mean (DAPO), constant length (Dr. GRPO)
-  inverse_length,  // mean over each trajectory first (GRPO)
+  one,                  // token mean (DAPO), constant length (Dr. GRPO)
+  inverse_length,       // mean over each trajectory first (GRPO)
+  inverse_tree_tokens,  // mean over the tokens of a query's trajectories first (BNPO)
+};
+
+// A trajectory as ratios of sequences need it.
+struct PackedTrajectory {
+  double advantage = 0;
+  double weight = 0;       // of its tokens in the policy loss; 0 where it is masked
+  int64_t num_tokens = 0;  // of its response, wherever they are packed
 };
 
 // Trees (or chains) as one forward pass runs them, with everything a loss needs to know of them.
@@ -39,6 +48,8 @@ enum class LeafWeight {
 //   positive         = [1, 0, 1]         sum of weight * max(advantage, 0)
 //   negative         = [0, -0.5, 0]      sum of weight * min(advantage, 0)
 //   weight           = [1, 1, 1]         sum of weights
+//   trajectories     = [{1, 1, 2}, {-0.5, 1, 1}]
+//   first_trajectory = [0, 1, 0]         with num_leaves = [1, 1, 1]: those through it
 struct PackedTrees {
   PackedSequence sequence;
   std::vector<int64_t> source_row;                        // [S]
@@ -46,12 +57,20 @@ struct PackedTrees {
   std::vector<int64_t> target_token;                      // [M]
   std::vector<double> positive, negative, weight;         // [M]
   std::vector<int32_t> positive_leaves, negative_leaves;  // [M] trajectories of either sign
-  std::vector<int32_t> num_leaves;                        // [M] trajectories, advantage 0 included
-  std::vector<double> sampled_logprob, old_logprob;       // [M]
-  std::vector<double> reference_logprob;                  // [M], or empty
-  bool old_recomputed = false;                            // old_logprob is not just as sampled
-  std::vector<int32_t> target_tree;                       // [M] index of the training tree
-  std::vector<int64_t> target_slot;                       // [M] slot in that tree
+  std::vector<int32_t> num_leaves;     // [M] trajectories, advantage 0 and masked ones included
+  std::vector<int32_t> masked_leaves;  // [M] those of them that are masked
+  std::vector<double> sampled_logprob, old_logprob;  // [M]
+  std::vector<double> reference_logprob;             // [M], or empty
+  std::vector<double> node_advantage;                // [M] of its segment, or empty
+  bool old_recomputed = false;                       // old_logprob is not just as sampled
+  std::vector<int32_t> target_tree;                  // [M] index of the training tree
+  std::vector<int64_t> target_slot;                  // [M] slot in that tree
+  // Numbered so that those through a token stand together: target t is a token of
+  // trajectories[first_trajectory[t]] and the num_leaves[t] - 1 after it.
+  std::vector<PackedTrajectory> trajectories;
+  std::vector<int32_t> first_trajectory;  // [M]
+  // Packs of one batch number trajectories through: this is the number of trajectories[0].
+  int32_t trajectory_offset = 0;
 
   int64_t num_sources() const { return static_cast<int64_t>(source_row.size()); }
   int64_t num_targets() const { return static_cast<int64_t>(target_source.size()); }
@@ -80,8 +99,8 @@ PackedTrees pack_examples(std::span<const Example> examples);
 // Splits packed trees into packs of at most max_tokens: between trees where possible, else within a
 // tree, whose part then repeats the prefix of its first token (run again, not counted again). Every
 // target is in exactly one pack and keeps its sums over all trajectories, so the losses of the
-// packs add up to that of the whole. A path that is longer than max_tokens alone makes a larger
-// pack.
+// packs add up to that of the whole. A trajectory whose tokens lie in several packs is listed in
+// each. A path that is longer than max_tokens alone makes a larger pack.
 std::vector<PackedTrees> split_packs(const PackedTrees& packed, int64_t max_tokens);
 
 }  // namespace treepo

@@ -9,7 +9,7 @@
 namespace treepo {
 namespace {
 
-// Share of the full rate once `progress` (0…1) of the steps after the warm-up are done.
+// 1 to 0 while `progress` goes from 0 to 1 over the steps after the warm-up.
 double decay(const std::string& schedule, double progress) {
   if (schedule == "constant") return 1.0;
   if (schedule == "cosine") return 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
@@ -24,7 +24,9 @@ double scheduled_learning_rate(const OptimizerOptions& options, int64_t step, in
   const int64_t after = step - options.warmup_steps;
   const int64_t remaining = std::max<int64_t>(total_steps - options.warmup_steps, 1);
   const double progress = static_cast<double>(after) / static_cast<double>(remaining);
-  const double share = decay(options.schedule, std::clamp(progress, 0.0, 1.0));
+  const double least = options.schedule == "constant" ? 0.0 : options.min_lr_ratio;
+  const double share =
+      least + (1.0 - least) * decay(options.schedule, std::clamp(progress, 0.0, 1.0));
   if (after >= 0) return options.learning_rate * share;
   return options.learning_rate * static_cast<double>(step + 1) /
          static_cast<double>(options.warmup_steps);

@@ -8,8 +8,8 @@ namespace treepo {
 
 // Learning rate of optimiser step `step` (0-based) of `total_steps`. It rises linearly over the
 // first warmup_steps, the last of which has the full rate, then stays (constant) or falls over the
-// remaining steps along half a cosine or a line and would reach 0 at step total_steps. Throws Error
-// on an unknown schedule.
+// remaining steps along half a cosine or a line and would reach min_lr_ratio of it at step
+// total_steps. Throws Error on an unknown schedule.
 double scheduled_learning_rate(const OptimizerOptions& options, int64_t step, int64_t total_steps);
 
 }  // namespace treepo

@@ -29,6 +29,21 @@ std::vector<T> slice(const std::vector<T>& values, size_t begin, size_t end) {
           values.begin() + static_cast<std::ptrdiff_t>(end)};
 }
 
+// The trajectories through targets [first, last).
+void take_trajectories(const PackedTrees& whole, size_t first, size_t last, PackedTrees& part) {
+  part.first_trajectory = slice(whole.first_trajectory, first, last);
+  if (first == last) return;
+  const int32_t begin =
+      *std::min_element(part.first_trajectory.begin(), part.first_trajectory.end());
+  int32_t end = begin;
+  for (size_t t = first; t < last; ++t)
+    end = std::max(end, whole.first_trajectory[t] + whole.num_leaves[t]);
+  part.trajectories =
+      slice(whole.trajectories, static_cast<size_t>(begin), static_cast<size_t>(end));
+  part.trajectory_offset = whole.trajectory_offset + begin;
+  for (int32_t& trajectory : part.first_trajectory) trajectory -= begin;
+}
+
 // The packed range [begin, end) with the prefix of its first token in front.
 PackedTrees extract(const PackedTrees& whole, const std::vector<int32_t>& parents, int32_t begin,
                     int32_t end) {
@@ -72,12 +87,15 @@ PackedTrees extract(const PackedTrees& whole, const std::vector<int32_t>& parent
   part.positive_leaves = slice(whole.positive_leaves, first, last);
   part.negative_leaves = slice(whole.negative_leaves, first, last);
   part.num_leaves = slice(whole.num_leaves, first, last);
+  part.masked_leaves = slice(whole.masked_leaves, first, last);
   part.sampled_logprob = slice(whole.sampled_logprob, first, last);
   part.old_logprob = slice(whole.old_logprob, first, last);
   part.reference_logprob = slice(whole.reference_logprob, first, last);
+  part.node_advantage = slice(whole.node_advantage, first, last);
   part.old_recomputed = whole.old_recomputed;
   part.target_tree = slice(whole.target_tree, first, last);
   part.target_slot = slice(whole.target_slot, first, last);
+  take_trajectories(whole, first, last, part);
   return part;
 }
 

@@ -6,17 +6,67 @@
 
 #include "base/error.h"
 #include "base/timer.h"
+#include "learn/loss_terms.h"
+#include "learn/sequence_ratio.h"
 
 namespace treepo {
+namespace {
+
+// Sums of log-ratios over the packs that hold only a part of some trajectory, which must be known
+// before the first of them can be learnt from: these are run forward once more.
+std::vector<double> log_ratios_of_cut(const Decoder& decoder, std::span<const PackedTrees> packs,
+                                      const PackRunOptions& options) {
+  const at::NoGradGuard no_grad;
+  std::vector<double> log_ratios(static_cast<size_t>(num_trajectories(packs)));
+  for (const PackedTrees& pack : packs) {
+    if (!cuts_trajectories(pack)) continue;
+    add_log_ratios(pack, to_host(run_pack(decoder, pack, options).logprob), log_ratios);
+  }
+  return log_ratios;
+}
+
+LossCounts count_trees(std::span<const TrainingTree> trees) {
+  LossCounts counts;
+  for (const TrainingTree& training : trees) {
+    counts.trajectories += std::ssize(training.leaves);
+    counts.queries += training.leaves.empty() ? 0 : 1;
+    for (const int32_t leaf : training.leaves)
+      counts.trajectory_tokens += training.tree->path_tokens(leaf);
+  }
+  return counts;
+}
+
+void check_old_logprobs(const PackedTrees& pack, const ObjectiveOptions& objective) {
+  if (pack.old_recomputed) return;
+  for (const auto& [on, key] :
+       {std::pair(objective.importance_cap > 0, "objective.importance_cap = 0"),
+        std::pair(objective.importance_mask != ImportanceMask::none,
+                  "objective.importance_mask = \"none\"")}) {
+    if (!on) continue;
+    throw Error("importance ratios compare the sampler's log-probs with recomputed ones",
+                fmt::format("set update.recompute_old_logprobs = true, or {}", key));
+  }
+}
+
+}  // namespace
 
 ObjectiveStatistics accumulate_gradients(Decoder& decoder, std::span<const PackedTrees> packs,
                                          const ObjectiveOptions& objective, double normalizer,
                                          const PackRunOptions& options) {
+  const bool by_sequence = uses_sequence_ratio(objective);
+  std::vector<double> log_ratios;
+  if (by_sequence) log_ratios = log_ratios_of_cut(decoder, packs, options);
   ObjectiveStatistics statistics;
   for (const PackedTrees& pack : packs) {
     const TokenLogprobs outputs = run_pack(decoder, pack, options);
-    const ObjectiveResult result = evaluate_objective(
-        pack, to_host(outputs.logprob), to_host(outputs.entropy), objective, normalizer);
+    const std::vector<double> logprobs = to_host(outputs.logprob);
+    std::vector<double> ratios;
+    if (by_sequence) {
+      if (!cuts_trajectories(pack)) add_log_ratios(pack, logprobs, log_ratios);
+      ratios = sequence_ratios(pack, log_ratios);
+    }
+    const ObjectiveResult result =
+        evaluate_objective(pack, logprobs, to_host(outputs.entropy), objective, normalizer, ratios);
     backward_pack(outputs, result.logprob_gradient, result.entropy_gradient);
     statistics.add(result.statistics);
   }
@@ -30,15 +80,12 @@ UpdateReport update(Decoder& decoder, AdamW& optimizer, std::span<const Training
   const std::vector<PackedTrees> packs = make_packs(trees, leaf_weight(objective.kind), options);
   UpdateReport report;
   report.pack_seconds = timer.seconds();
-  for (const TrainingTree& tree : trees) {
-    report.trajectories += static_cast<int64_t>(tree.leaves.size());
-  }
+  LossCounts counts = count_trees(trees);
+  counts.max_response_tokens = max_response_tokens;
+  report.trajectories = counts.trajectories;
+  report.trajectory_tokens = counts.trajectory_tokens;
   for (const PackedTrees& pack : packs) {
-    if (objective.importance_cap > 0 && !pack.old_recomputed) {
-      throw Error("objective.importance_cap corrects the sampler's log-probs by recomputed ones",
-                  "set update.recompute_old_logprobs = true, or objective.importance_cap = 0");
-    }
-    report.trajectory_tokens += pack.trajectory_tokens();
+    check_old_logprobs(pack, objective);
     report.unique_tokens += pack.num_targets();
     report.packed_tokens += pack.sequence.size();
     ++report.packs;
@@ -47,8 +94,7 @@ UpdateReport update(Decoder& decoder, AdamW& optimizer, std::span<const Training
     report.step.skipped = true;
     return report;
   }
-  const double normalizer = loss_normalizer(objective.kind, report.trajectory_tokens,
-                                            report.trajectories, max_response_tokens);
+  const double normalizer = loss_normalizer(objective.kind, counts);
   decoder.parameters().zero_gradients();
   report.objective = accumulate_gradients(decoder, packs, objective, normalizer, options);
   report.step = optimizer.step(learning_rate);

@@ -25,7 +25,8 @@ struct UpdateReport {
 };
 
 // Adds the gradient of the loss over the packs to the decoder's gradients (enable_gradients()
-// first). `normalizer` is that of the whole optimiser step, so that packs, and ranks, add up.
+// first). `normalizer` is that of the whole optimiser step, so that packs, and ranks, add up. With
+// ratios of sequences the packs must hold whole trajectories, together if not each.
 ObjectiveStatistics accumulate_gradients(Decoder& decoder, std::span<const PackedTrees> packs,
                                          const ObjectiveOptions& objective, double normalizer,
                                          const PackRunOptions& options);
@@ -33,7 +34,7 @@ ObjectiveStatistics accumulate_gradients(Decoder& decoder, std::span<const Packe
 // One optimiser step on the trees' trajectories: pack, accumulate, step. max_response_tokens:
 // longest response that sampling allows (Dr. GRPO divides by it). Trees without any trajectory
 // tokens: nothing happens and the step counts as skipped. Throws Error if objective.importance_cap
-// is on and the trees bring no recomputed old log-probs.
+// or importance_mask is on and the trees bring no recomputed old log-probs.
 UpdateReport update(Decoder& decoder, AdamW& optimizer, std::span<const TrainingTree> trees,
                     const ObjectiveOptions& objective, int64_t max_response_tokens,
                     double learning_rate, const PackRunOptions& options);

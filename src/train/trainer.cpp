@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "config/save.h"
 #include "learn/advantage.h"
+#include "learn/importance_mask.h"
+#include "learn/node_advantage.h"
 #include "learn/schedule.h"
 #include "model/device.h"  // is_checked_device
 #include "model/make_step_model.h"
@@ -252,6 +254,7 @@ std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>&
   if (options_.update.recompute_old_logprobs) {
     std::vector<std::vector<double>> old = compute_logprobs(model_.decoder, training, run);
     for (size_t i = 0; i < old.size(); ++i) training[i].old_logprobs = std::move(old[i]);
+    mask_trajectories(training, options_.objective);
   }
   if (reference_) {
     std::vector<std::vector<double>> reference = compute_logprobs(*reference_, training, run);

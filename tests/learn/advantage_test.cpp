@@ -142,57 +142,11 @@ TEST(Advantage, DrawnTree) {
   EXPECT_THAT(advantages.levels, ElementsAre(2, 2, 1));
 }
 
-// The example of node_advantages() in its header; segments of 2, 3, 4 and 5 tokens.
-//   root ─┬─ 1 ─┬─ 3  R = 1
-//         │     └─ 4  R = 0.5
-//         └─ 2        R = 0
-QueryRewards drawn_query() {
-  SearchTree tree({7}, 8);
-  const int32_t parents[] = {0, 0, 1, 1}, tokens[] = {2, 3, 4, 5};
-  for (size_t i = 0; i < 4; ++i) {
-    const int32_t node = tree.add_child(parents[i]);
-    for (int32_t t = 0; t < tokens[i]; ++t) tree.append(node, 1, -0.5, 0.5);
-  }
-  for (const int32_t leaf : {2, 3, 4}) tree.stop(leaf, StopReason::eos);
-  return query_rewards("drawn", tree, tree.leaves(), std::vector<double>{0, 1, 0.5});
-}
-
-TEST(Advantage, SegmentIsValueMinusParentsValue) {
-  const std::vector<QueryRewards> queries = {drawn_query()};
-  const auto advantages =
-      node_advantages(queries, {.kind = AdvantageKind::segment, .whiten = false});
-  EXPECT_THAT(advantages, ElementsAre(ElementsAre(0, 0.25, -0.5, 0.25, -0.25)));
-  // Leaf 2 has node 2 alone; leaf 3 nodes 1 and 3 with 2 and 4 tokens; leaf 4 with 2 and 5.
-  EXPECT_THAT(path_means(queries[0], advantages[0]),
-              ElementsAre(-0.5, 0.25, DoubleNear((2 * 0.25 - 5 * 0.25) / 7, 1e-15)));
-  const auto scaled = node_advantages(
-      queries, {.kind = AdvantageKind::segment, .query_std = true, .whiten = false, .epsilon = 0});
-  for (size_t node = 0; node < 5; ++node)
-    EXPECT_DOUBLE_EQ(scaled[0][node], advantages[0][node] / 0.5);  // std of 0, 1, 0.5
-}
-
-// Mean 0 and variance 1 over the tokens of all trajectories, a shared token once for each of them.
-TEST(Advantage, WhitenedSegmentsCountTokensByTrajectory) {
-  const std::vector<QueryRewards> queries = {drawn_query(), drawn_query()};
-  const auto advantages = node_advantages(queries, {.kind = AdvantageKind::segment});
-  double tokens = 0, sum = 0, squares = 0;
-  for (size_t q = 0; q < queries.size(); ++q) {
-    for (const LeafReward& leaf : queries[q].leaves) {
-      for (size_t depth = 1; depth < leaf.path.size(); ++depth) {
-        const double value = advantages[q][static_cast<size_t>(leaf.path[depth])];
-        tokens += leaf.used_tokens[depth];
-        sum += leaf.used_tokens[depth] * value;
-        squares += leaf.used_tokens[depth] * value * value;
-      }
-    }
-  }
-  EXPECT_EQ(tokens, 2 * (3 + 6 + 7));
-  EXPECT_NEAR(sum / tokens, 0, 1e-14);
-  EXPECT_NEAR(squares / (tokens - 1), 1, 1e-6);
-}
-
 TEST(Advantage, LeaveOneOutComparesWithTheOthers) {
-  const std::vector<QueryRewards> queries = {drawn_query()};
+  QueryRewards query{.name = "q", .leaves = {}};
+  for (const double reward : {0.0, 1.0, 0.5})
+    query.leaves.push_back({.path = {0, 1}, .reward = reward, .num_tokens = 3});
+  const std::vector<QueryRewards> queries = {query};
   const auto advantages =
       leaf_advantages(queries, {.kind = AdvantageKind::leave_one_out, .whiten = false});
   EXPECT_THAT(advantages[0].values,

@@ -5,11 +5,11 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "learn/random_tree.h"
+#include "learn/loss_terms.h"
+#include "learn/sequence_ratio.h"
 
 namespace treepo {
 namespace {
@@ -39,8 +39,8 @@ Chains make_chains(const std::vector<Row>& rows, LeafWeight weighting) {
   Chains chains;
   PackedTrees& pack = chains.pack;
   for (const Row& row : rows) {
-    const double length = static_cast<double>(row.logprobs.size());
-    const double weight = weighting == LeafWeight::one ? 1.0 : 1.0 / length;
+    const auto length = std::ssize(row.logprobs);
+    const double weight = weighting == LeafWeight::one ? 1.0 : 1.0 / static_cast<double>(length);
     for (size_t t = 0; t < row.logprobs.size(); ++t) {
       pack.source_row.push_back(pack.num_targets());
       pack.target_source.push_back(pack.num_targets());
@@ -51,6 +51,8 @@ Chains make_chains(const std::vector<Row>& rows, LeafWeight weighting) {
       pack.positive_leaves.push_back(row.advantage > 0);
       pack.negative_leaves.push_back(row.advantage < 0);
       pack.num_leaves.push_back(1);
+      pack.masked_leaves.push_back(0);
+      pack.first_trajectory.push_back(static_cast<int32_t>(pack.trajectories.size()));
       pack.sampled_logprob.push_back(row.old_logprobs[t]);
       pack.old_logprob.push_back(row.old_logprobs[t]);
       if (!row.reference_logprobs.empty())
@@ -58,13 +60,28 @@ Chains make_chains(const std::vector<Row>& rows, LeafWeight weighting) {
       chains.logprobs.push_back(row.logprobs[t]);
       chains.entropies.push_back(0);
     }
+    if (length > 0)
+      pack.trajectories.push_back(
+          {.advantage = row.advantage, .weight = weight, .num_tokens = length});
   }
   return chains;
 }
 
+std::vector<double> ratios_of(const Chains& chains) {
+  std::vector<double> log_ratios(chains.pack.trajectories.size());
+  add_log_ratios(chains.pack, chains.logprobs, log_ratios);
+  return sequence_ratios(chains.pack, log_ratios);
+}
+
+ObjectiveResult evaluate(const Chains& chains, const ObjectiveOptions& options, double normalizer) {
+  std::vector<double> ratios;
+  if (uses_sequence_ratio(options)) ratios = ratios_of(chains);
+  return evaluate_objective(chains.pack, chains.logprobs, chains.entropies, options, normalizer,
+                            ratios);
+}
+
 double loss_of(const std::vector<Row>& rows, const ObjectiveOptions& options, double normalizer) {
-  const Chains chains = make_chains(rows, leaf_weight(options.kind));
-  return evaluate_objective(chains.pack, chains.logprobs, chains.entropies, options, normalizer)
+  return evaluate(make_chains(rows, leaf_weight(options.kind)), options, normalizer)
       .statistics.loss;
 }
 
@@ -94,28 +111,33 @@ TEST(Objective, EqualsTrl) {
   if (golden.is_null()) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
   const std::vector<Row> rows = trl_rows(golden["batch"]);
   const auto max_length = static_cast<int64_t>(golden["batch"]["mask"][0].size());
-  int compared = 0, skipped = 0;
+  int by_token = 0, by_sequence = 0;
   std::set<std::string> kinds;
   for (const json& c : golden["cases"]) {
-    if (c["importance_sampling_level"] != "token") {
-      ++skipped;
-      continue;
-    }
     kinds.insert(c["loss_type"].get<std::string>());
+    const bool sequence = c["importance_sampling_level"] == "sequence";
     const ObjectiveOptions options{.kind = objective_named(c["loss_type"]),
+                                   .ratio = sequence ? RatioLevel::sequence : RatioLevel::token,
                                    .clip_low = c["eps_low"],
                                    .clip_high = c["eps_high"],
                                    .dual_clip = 0,
                                    .kl_beta = c["beta"]};
-    const double normalizer = loss_normalizer(options.kind, c["dapo_norm"].get<int64_t>(),
-                                              static_cast<int64_t>(rows.size()), max_length);
+    const double normalizer =
+        loss_normalizer(options.kind, {.trajectory_tokens = c["dapo_norm"].get<int64_t>(),
+                                       .trajectories = std::ssize(rows),
+                                       .max_response_tokens = max_length});
     EXPECT_NEAR(loss_of(rows, options, normalizer), c["loss"].get<double>(), kOracleTolerance) << c;
-    ++compared;
+    ++(sequence ? by_sequence : by_token);
+    if (options.kind == Objective::grpo && sequence) {  // that is GSPO
+      ObjectiveOptions gspo = options;
+      gspo.kind = Objective::gspo;
+      gspo.ratio = RatioLevel::automatic;
+      EXPECT_EQ(loss_of(rows, gspo, normalizer), loss_of(rows, options, normalizer));
+    }
   }
   EXPECT_EQ(kinds.size(), 3u);
-  EXPECT_GE(compared, 14);
-  std::cout << "  " << compared << " cases compared, SKIPPED " << skipped
-            << " with importance_sampling_level \"sequence\": GSPO is not there yet\n";
+  EXPECT_EQ(by_token, 16);
+  EXPECT_EQ(by_sequence, 16);
 }
 
 TEST(Objective, EqualsGoldenNumbers) {
@@ -152,110 +174,26 @@ TEST(Objective, EqualsGoldenNumbers) {
           if (other != t) chain.pack.positive[other] = 0;
         }
         sum -= mean["per_token"][i][t].get<double>() *
-               evaluate_objective(chain.pack, chain.logprobs, chain.entropies, {},
-                                  loss_normalizer(objective_named(kind), 5, 2, 3))
+               evaluate_objective(
+                   chain.pack, chain.logprobs, chain.entropies, {},
+                   loss_normalizer(
+                       objective_named(kind),
+                       {.trajectory_tokens = 5, .trajectories = 2, .max_response_tokens = 3}))
                    .statistics.loss;
       }
     }
     EXPECT_NEAR(sum, mean[kind].get<double>(), 1e-12) << kind;
   }
-  std::cout << "  SKIPPED " << golden["sequence_log_ratio"].size()
-            << " sequence_log_ratio cases: GSPO is not there yet\n";
-}
-
-// The slow twin: trajectory by trajectory, token by token, straight from the formulas.
-double loss_by_trajectories(const std::vector<TrainingTree>& batch, const PackedTrees& pack,
-                            const std::vector<double>& logprobs,
-                            const std::vector<double>& entropies, const ObjectiveOptions& o,
-                            double normalizer) {
-  double sum = 0;
-  for (size_t b = 0; b < batch.size(); ++b) {
-    const SearchTree& tree = *batch[b].tree;
-    for (size_t i = 0; i < batch[b].leaves.size(); ++i) {
-      const double advantage = batch[b].advantages[i];
-      const auto path = tree.path(batch[b].leaves[i]);
-      const auto used = tree.path_used_tokens(batch[b].leaves[i]);
-      double trajectory = 0;
-      for (size_t n = 1; n < path.size(); ++n) {
-        for (int32_t offset = 0; offset < used[n]; ++offset) {
-          const int64_t slot = path[n] * tree.segment_tokens() + offset;
-          size_t t = 0;
-          while (pack.target_tree[t] != static_cast<int32_t>(b) || pack.target_slot[t] != slot) ++t;
-          const double old_logp = batch[b].old_logprobs[static_cast<size_t>(slot)];
-          const double sampled = tree.logprobs(path[n])[static_cast<size_t>(offset)];
-          const double r = std::exp(logprobs[t] - old_logp);
-          const double clipped = std::clamp(r, 1 - o.clip_low, 1 + o.clip_high);
-          double loss = std::max(-advantage * r, -advantage * clipped);
-          if (advantage < 0 && o.dual_clip > 0) loss = std::min(loss, -advantage * o.dual_clip);
-          if (o.importance_cap > 0)
-            loss *= std::min(std::exp(old_logp - sampled), o.importance_cap);
-          const double d = batch[b].reference_logprobs[static_cast<size_t>(slot)] - logprobs[t];
-          loss += o.kl_beta * (std::exp(d) - d - 1);
-          loss -= o.entropy_beta * entropies[static_cast<size_t>(pack.target_source[t])];
-          trajectory += loss;
-        }
-      }
-      const double length = tree.path_tokens(batch[b].leaves[i]);
-      sum += o.kind == Objective::grpo ? trajectory / length : trajectory;
+  for (const json& c : golden["sequence_log_ratio"]) {
+    Row row;
+    for (size_t t = 0; t < c["mask"].size(); ++t) {
+      if (c["mask"][t] == 0.0) continue;
+      row.logprobs.push_back(c["logp"][t]);
+      row.old_logprobs.push_back(c["logp_old"][t]);
     }
-  }
-  return sum / normalizer;
-}
-
-struct RandomCase {
-  RandomTrees random;
-  std::vector<TrainingTree> batch;
-  PackedTrees pack;
-  ObjectiveOptions options;
-  std::vector<double> logprobs, entropies;
-
-  explicit RandomCase(uint64_t seed) : random(seed, 5) {
-    batch = random.batch(2, /*with_old=*/true, /*with_reference=*/true);
-    options.kind = static_cast<Objective>(random.integer(0, 2));
-    options.dual_clip = random.integer(0, 1) == 0 ? 0 : 1.6;
-    options.kl_beta = random.integer(0, 1) * 0.1;
-    options.entropy_beta = random.integer(0, 1) * 0.05;
-    options.importance_cap = random.integer(0, 1) * 1.05;
-    pack = pack_trees(batch, leaf_weight(options.kind));
-    for (const double old_logp : pack.old_logprob)
-      logprobs.push_back(old_logp + random.uniform(-0.8, 0.8));
-    for (int64_t s = 0; s < pack.num_sources(); ++s) entropies.push_back(random.uniform(0, 3));
-  }
-};
-
-TEST(Objective, PackedSumsEqualTrajectoriesOneByOne) {
-  for (uint64_t seed = 0; seed < 200; ++seed) {
-    const RandomCase c(seed);
-    const double packed =
-        evaluate_objective(c.pack, c.logprobs, c.entropies, c.options, 7).statistics.loss;
-    const double apart =
-        loss_by_trajectories(c.batch, c.pack, c.logprobs, c.entropies, c.options, 7);
-    EXPECT_NEAR(packed, apart, 1e-12 * (1 + std::abs(apart))) << "seed " << seed;
-  }
-}
-
-TEST(Objective, GradientEqualsDifferences) {
-  constexpr double kStep = 1e-5;
-  for (uint64_t seed = 0; seed < 40; ++seed) {
-    RandomCase c(seed);
-    const ObjectiveResult result =
-        evaluate_objective(c.pack, c.logprobs, c.entropies, c.options, 7);
-    const auto slope = [&](double& x) {
-      const double at = x;
-      const auto loss = [&](double value) {
-        x = value;
-        return evaluate_objective(c.pack, c.logprobs, c.entropies, c.options, 7).statistics.loss;
-      };
-      const double difference = loss(at + kStep) - loss(at - kStep);
-      x = at;
-      return difference / (2 * kStep);
-    };
-    for (size_t t = 0; t < c.logprobs.size(); ++t)
-      EXPECT_NEAR(result.logprob_gradient[t], slope(c.logprobs[t]), 1e-8) << "seed " << seed;
-    for (size_t s = 0; s < result.entropy_gradient.size(); ++s)
-      EXPECT_NEAR(result.entropy_gradient[s], slope(c.entropies[s]), 1e-8) << "seed " << seed;
-    EXPECT_EQ(result.entropy_gradient.empty(),
-              c.options.entropy_beta == 0 || c.pack.num_sources() == 0);
+    if (row.logprobs.empty()) continue;  // no tokens: no trajectory
+    const auto ratios = ratios_of(make_chains({row}, LeafWeight::one));
+    EXPECT_NEAR(std::log(ratios.at(0)), c["value"].get<double>(), 1e-12) << c;
   }
 }
 
@@ -304,6 +242,81 @@ TEST(Objective, HugeRatiosStayFinite) {
   const auto result = evaluate_objective(chains.pack, chains.logprobs, chains.entropies, {}, 1);
   EXPECT_DOUBLE_EQ(result.statistics.loss, -1.28 + 10);
   for (const double gradient : result.logprob_gradient) EXPECT_EQ(gradient, 0);
+}
+
+// Every branch of every objective: ratio 1.5, 0.5 and 20 against bounds 0.8, 1.28 and dual clip 10.
+TEST(LossTerms, PolicyTermByHand) {
+  struct Expected {
+    Objective kind;
+    double advantage, ratio, loss, slope;
+  };
+  constexpr double kLogp = -0.5;
+  for (const auto& [kind, advantage, ratio, loss, slope] : std::initializer_list<Expected>{
+           {Objective::dapo, 2, 1.1, -2.2, -2.2},
+           {Objective::dapo, 2, 1.5, -2.56, 0},
+           {Objective::dapo, 2, 0.5, -1, -1},
+           {Objective::dapo, -2, 1.5, 3, 3},
+           {Objective::dapo, -2, 0.5, 1.6, 0},
+           {Objective::dapo, -2, 20, 20, 0},
+           {Objective::dapo, 0, 20, 0, 0},
+           {Objective::cispo, 2, 1.1, 1.1, -2.2},  // -A clip(r) logp, slope -A clip(r)
+           {Objective::cispo, 2, 1.5, 1.28, -2.56},
+           {Objective::cispo, 2, 0.5, 0.8, -1.6},
+           {Objective::cispo, -2, 1.5, -1.28, 2.56},
+           {Objective::cispo, -2, 20, -1.28, 2.56},  // no dual clip
+       }) {
+    const LossTerm term = policy_term(advantage, ratio, kLogp, {.kind = kind});
+    EXPECT_DOUBLE_EQ(term.loss, loss) << advantage << " " << ratio;
+    EXPECT_DOUBLE_EQ(term.slope, slope) << advantage << " " << ratio;
+  }
+  EXPECT_EQ(clip_of(1.5, false, {.kind = Objective::cispo}), Clip::high);
+  EXPECT_EQ(clip_of(1.5, false, {}), Clip::none);
+  EXPECT_EQ(clip_of(20, false, {}), Clip::dual);
+  EXPECT_EQ(clip_of(0.5, true, {}), Clip::none);
+}
+
+// Values and derivatives of the three estimators, and what the derivatives are on average: for two
+// tokens of probability p and 1 - p, reference q and 1 - q, by the logit that moves p.
+TEST(LossTerms, KlEstimators) {
+  const double p = 0.3, q = 0.45;
+  const auto mean = [&](KlEstimator estimator, bool slope) {
+    const LossTerm a = kl_term(estimator, std::log(q / p));
+    const LossTerm b = kl_term(estimator, std::log((1 - q) / (1 - p)));
+    if (!slope) return p * a.loss + (1 - p) * b.loss;
+    return p * a.slope * (1 - p) + (1 - p) * b.slope * -p;  // d logp / d logit
+  };
+  const double kl = p * std::log(p / q) + (1 - p) * std::log((1 - p) / (1 - q));
+  EXPECT_NEAR(mean(KlEstimator::k1, false), kl, 1e-15);
+  EXPECT_NEAR(mean(KlEstimator::k3, false), kl, 1e-15);
+  EXPECT_NEAR(mean(KlEstimator::k1, true), 0, 1e-15);
+  const double reverse = p * (1 - p) * (std::log(p / q) - std::log((1 - p) / (1 - q)));
+  EXPECT_NEAR(mean(KlEstimator::k2, true), reverse, 1e-15);  // of KL(policy || reference)
+  EXPECT_NEAR(mean(KlEstimator::k3, true), p - q, 1e-15);    // of KL(reference || policy)
+  EXPECT_DOUBLE_EQ(kl_term(KlEstimator::k2, 0.4).loss, 0.08);
+}
+
+TEST(Objective, WhatAStepIsDividedBy) {
+  const LossCounts counts{
+      .trajectory_tokens = 100, .trajectories = 8, .queries = 2, .max_response_tokens = 20};
+  using enum Objective;
+  for (const Objective kind : {dapo, cispo, reinforce_plus_plus})
+    EXPECT_EQ(loss_normalizer(kind, counts), 100);
+  for (const Objective kind : {grpo, gspo}) EXPECT_EQ(loss_normalizer(kind, counts), 8);
+  EXPECT_EQ(loss_normalizer(dr_grpo, counts), 160);
+  EXPECT_EQ(loss_normalizer(bnpo, counts), 2);
+}
+
+// A token without any weight must not bring NaN, however far off it is.
+TEST(Objective, WhatIsMaskedIsNothing) {
+  Chains chains = make_chains({{.advantage = -1, .logprobs = {0, 0}, .old_logprobs = {-2000, 0}}},
+                              LeafWeight::one);
+  chains.pack.sampled_logprob = {-1, 0};
+  const auto result =
+      evaluate(chains, {.dual_clip = 0, .importance_mask = ImportanceMask::token}, 1);
+  EXPECT_DOUBLE_EQ(result.statistics.loss, 1);
+  EXPECT_EQ(result.logprob_gradient[0], 0);
+  EXPECT_DOUBLE_EQ(result.logprob_gradient[1], 1);
+  EXPECT_EQ(result.statistics.masked, 1);
 }
 
 }  // namespace

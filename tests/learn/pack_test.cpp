@@ -21,8 +21,9 @@ using ::testing::IsEmpty;
 // tokens that it must see, prompt included.
 using Key = std::tuple<int32_t, int64_t, std::vector<int32_t>>;
 struct Facts {
-  int32_t token = 0, leaves = 0, positive_leaves = 0, negative_leaves = 0;
+  int32_t token = 0, leaves = 0, positive_leaves = 0, negative_leaves = 0, masked_leaves = 0;
   double positive = 0, negative = 0, weight = 0;
+  std::multiset<std::tuple<double, double, int64_t>> trajectories;  // advantage, weight, tokens
 };
 using FactsByKey = std::map<Key, Facts>;
 
@@ -31,10 +32,14 @@ FactsByKey facts_of_trajectories(const std::vector<TrainingTree>& batch, LeafWei
   FactsByKey facts;
   for (size_t b = 0; b < batch.size(); ++b) {
     const SearchTree& tree = *batch[b].tree;
+    double tree_tokens = 0;
+    for (const int32_t leaf : batch[b].leaves) tree_tokens += tree.path_tokens(leaf);
     for (size_t i = 0; i < batch[b].leaves.size(); ++i) {
       const int32_t leaf = batch[b].leaves[i];
-      const double weight =
-          weighting == LeafWeight::one ? 1.0 : 1.0 / static_cast<double>(tree.path_tokens(leaf));
+      double weight = 1.0;
+      if (weighting == LeafWeight::inverse_length) weight /= tree.path_tokens(leaf);
+      if (weighting == LeafWeight::inverse_tree_tokens) weight /= tree_tokens;
+      const bool masked = !batch[b].masked.empty() && batch[b].masked[i];
       const std::vector<double>& by_node = batch[b].node_advantages;
       std::vector<int32_t> context(tree.prompt().begin(), tree.prompt().end());
       const auto path = tree.path(leaf);
@@ -48,11 +53,16 @@ FactsByKey facts_of_trajectories(const std::vector<TrainingTree>& batch, LeafWei
               facts[{static_cast<int32_t>(b), path[n] * tree.segment_tokens() + offset, context}];
           f.token = token;
           ++f.leaves;
-          f.positive_leaves += advantage > 0;
-          f.negative_leaves += advantage < 0;
-          f.positive += weight * std::max(advantage, 0.0);
-          f.negative += weight * std::min(advantage, 0.0);
+          f.masked_leaves += masked;
           f.weight += weight;
+          f.trajectories.emplace(batch[b].advantages[i], masked ? 0.0 : weight,
+                                 tree.path_tokens(leaf));
+          if (!masked) {
+            f.positive_leaves += advantage > 0;
+            f.negative_leaves += advantage < 0;
+            f.positive += weight * std::max(advantage, 0.0);
+            f.negative += weight * std::min(advantage, 0.0);
+          }
           context.push_back(token);
         }
       }
@@ -76,6 +86,11 @@ void add_facts_of_pack(const PackedTrees& pack, FactsByKey& facts) {
     f.leaves += pack.num_leaves[t];
     f.positive_leaves += pack.positive_leaves[t];
     f.negative_leaves += pack.negative_leaves[t];
+    f.masked_leaves += pack.masked_leaves[t];
+    for (int32_t i = 0; i < pack.num_leaves[t]; ++i) {
+      const auto& trajectory = pack.trajectories[static_cast<size_t>(pack.first_trajectory[t] + i)];
+      f.trajectories.emplace(trajectory.advantage, trajectory.weight, trajectory.num_tokens);
+    }
     f.positive += pack.positive[t];
     f.negative += pack.negative[t];
     f.weight += pack.weight[t];
@@ -92,6 +107,8 @@ void expect_equal(const FactsByKey& found, const FactsByKey& expected) {
     EXPECT_EQ(f.leaves, e.leaves);
     EXPECT_EQ(f.positive_leaves, e.positive_leaves);
     EXPECT_EQ(f.negative_leaves, e.negative_leaves);
+    EXPECT_EQ(f.masked_leaves, e.masked_leaves);
+    EXPECT_EQ(f.trajectories, e.trajectories);
     EXPECT_NEAR(f.positive, e.positive, 1e-14);
     EXPECT_NEAR(f.negative, e.negative, 1e-14);
     EXPECT_NEAR(f.weight, e.weight, 1e-14);
@@ -124,6 +141,12 @@ TEST(Pack, DrawnTree) {
   EXPECT_THAT(pack.positive, ElementsAre(3, 0, 3, 0, 3, 1));
   EXPECT_THAT(pack.negative, ElementsAre(-0.5, -0.5, 0, -0.5, 0, 0));
   EXPECT_THAT(pack.num_leaves, ElementsAre(3, 1, 2, 1, 2, 1));
+  // In the order in which they are laid out: node 3's, node 2's, node 1's.
+  std::vector<double> advantages;
+  for (const PackedTrajectory& trajectory : pack.trajectories)
+    advantages.push_back(trajectory.advantage);
+  EXPECT_THAT(advantages, ElementsAre(-0.5, 1, 2));
+  EXPECT_THAT(pack.first_trajectory, ElementsAre(0, 0, 1, 0, 1, 1));
   EXPECT_THAT(pack.old_logprob, ElementsAre(DoubleEq(-0.7), -0.4, -0.8, -0.2, -0.9, -0.3));
   EXPECT_THAT(pack.target_slot, ElementsAre(3, 9, 4, 10, 5, 6));
   EXPECT_EQ(pack.trajectory_tokens(), 4 + 3 + 3);
@@ -153,13 +176,14 @@ TEST(Pack, RandomTreesAgreeWithTheirTrajectories) {
   for (uint64_t seed = 0; seed < 400; ++seed) {
     RandomTrees random(seed, 3);
     auto batch = random.batch(3);
-    if (seed % 3 == 0) {  // advantages of nodes in place of leaves
-      for (TrainingTree& training : batch) {
-        for (int32_t node = 0; node < training.tree->num_nodes(); ++node)
-          training.node_advantages.push_back(random.integer(0, 4) == 0 ? 0 : random.uniform(-1, 1));
-      }
+    if (seed % 3 == 0) random.draw_node_advantages(batch);  // in place of those of leaves
+    if (seed % 4 == 0) {
+      for (TrainingTree& training : batch)
+        for (size_t i = 0; i < training.leaves.size(); ++i)
+          training.masked.push_back(random.integer(0, 2) == 0);
     }
-    for (const LeafWeight weighting : {LeafWeight::one, LeafWeight::inverse_length}) {
+    for (const LeafWeight weighting :
+         {LeafWeight::one, LeafWeight::inverse_length, LeafWeight::inverse_tree_tokens}) {
       const FactsByKey expected = facts_of_trajectories(batch, weighting);
       const PackedTrees packed = pack_trees(batch, weighting);
       FactsByKey found;
@@ -180,6 +204,62 @@ TEST(Pack, RandomTreesAgreeWithTheirTrajectories) {
     }
     if (HasFailure()) FAIL() << "seed " << seed;
   }
+}
+
+// The tree as it were had only these leaves been sampled, each segment as long as they use it.
+SearchTree tree_of_leaves(const SearchTree& tree, std::vector<int32_t>& leaves) {
+  std::vector<int32_t> used_tokens(static_cast<size_t>(tree.num_nodes()));
+  for (const int32_t leaf : leaves) {
+    const auto path = tree.path(leaf);
+    const auto used = tree.path_used_tokens(leaf);
+    for (size_t n = 1; n < path.size(); ++n) {
+      int32_t& most = used_tokens[static_cast<size_t>(path[n])];
+      most = std::max(most, used[n]);
+    }
+  }
+  SearchTree pruned({tree.prompt().begin(), tree.prompt().end()}, tree.segment_tokens());
+  std::vector<int32_t> new_id(used_tokens.size());
+  for (int32_t node = 1; node < tree.num_nodes(); ++node) {
+    const int32_t tokens = used_tokens[static_cast<size_t>(node)];
+    if (tokens == 0) continue;
+    const auto& old = tree.node(node);
+    const int32_t id = pruned.add_child(new_id[static_cast<size_t>(old.parent)],
+                                        old.parent == 0 ? -1 : old.parent_used_tokens);
+    new_id[static_cast<size_t>(node)] = id;
+    for (size_t i = 0; i < static_cast<size_t>(tokens); ++i)
+      pruned.append(id, tree.tokens(node)[i], tree.logprobs(node)[i], 0);
+  }
+  for (int32_t& leaf : leaves) leaf = new_id[static_cast<size_t>(leaf)];
+  return pruned;
+}
+
+// Trajectories that a filter dropped take their unshared tokens with them.
+TEST(Pack, DroppedTrajectoriesLeaveNothingBehind) {
+  int64_t dropped = 0;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    RandomTrees random(seed, 3);
+    const SearchTree& tree = random.tree(14, 4);
+    TrainingTree all{.tree = &tree,
+                     .leaves = tree.leaves(),
+                     .advantages = std::vector<double>(tree.leaves().size(), 1.0)};
+    TrainingTree kept = all;
+    while (kept.leaves.size() > 1 && random.integer(0, 3) > 0) {
+      kept.leaves.pop_back();
+      kept.advantages.pop_back();
+    }
+    TrainingTree alone = kept;
+    const SearchTree pruned = tree_of_leaves(tree, alone.leaves);
+    alone.tree = &pruned;
+    const PackedTrees found = pack_trees({&kept, 1}), expected = pack_trees({&alone, 1});
+    EXPECT_EQ(found.sequence.tokens, expected.sequence.tokens);
+    EXPECT_EQ(found.sequence.positions, expected.sequence.positions);
+    EXPECT_EQ(found.sequence.subtree_end, expected.sequence.subtree_end);
+    EXPECT_EQ(found.target_token, expected.target_token);
+    EXPECT_EQ(found.positive, expected.positive);
+    dropped += pack_trees({&all, 1}).sequence.size() - found.sequence.size();
+    if (HasFailure()) FAIL() << "seed " << seed;
+  }
+  EXPECT_GT(dropped, 0);
 }
 
 bool is_chain(const PackedSequence& sequence) {

@@ -29,22 +29,28 @@ TEST_P(PolicyGradientOracle, PassesInFloat64) {
   double worst = 0;
   for (const auto& row : report.rows) {
     EXPECT_LE(row.error, 1e-9) << row.name;
-    losses += row.name == "loss" || row.name == "kl.loss";
+    losses += row.name == "loss" || row.name == "kl.loss" || row.name == "gspo.loss";
     leaves += row.name.starts_with("leaf.");
     worst = std::max(worst, row.error);
   }
   EXPECT_TRUE(report.passed());
-  const bool with_kl =
-      std::string(GetParam()) == "mid-segment-fallback" || std::string(GetParam()) == "two-prompts";
-  EXPECT_EQ(losses, with_kl ? 2 : 1);
+  const std::string name = GetParam();
+  const bool with_kl = name == "mid-segment-fallback" || name == "two-prompts";
+  const bool with_gspo = name == "irregular" || name == "two-prompts";
+  EXPECT_EQ(losses, 1 + with_kl + with_gspo);
   EXPECT_GE(leaves, 4);
   EXPECT_GT(report.rows.size(), 30u);
-  std::cout << "  " << report.rows.size() << " rows, largest error " << worst << ", SKIPPED "
-            << report.skipped << " gspo entries\n";
+  EXPECT_EQ(report.skipped, 0);
+  std::cout << "  " << report.rows.size() << " rows, largest error " << worst << "\n";
 }
 
 TEST_P(PolicyGradientOracle, PassesInFloat32) {
   for (const auto& row : check_policy_gradient(directory(), kCpu, at::kFloat).rows)
+    EXPECT_TRUE(row.passed) << row.name << " " << row.error;
+}
+
+TEST_P(PolicyGradientOracle, PassesInBfloat16) {
+  for (const auto& row : check_policy_gradient(directory(), kCpu, at::kBFloat16).rows)
     EXPECT_TRUE(row.passed) << row.name << " " << row.error;
 }
 

@@ -17,11 +17,13 @@ class RandomTrees {
  public:
   RandomTrees(uint64_t seed, int32_t vocab_size) : random_(seed), vocab_size_(vocab_size) {}
 
-  const SearchTree& tree(int32_t max_nodes, int32_t max_segment) {
+  enum class Shape { any, chain, comb, star };
+
+  const SearchTree& tree(int32_t max_nodes, int32_t max_segment, Shape shape = Shape::any) {
     SearchTree& tree = trees_.emplace_back(tokens(integer(1, 6)), max_segment);
     const int32_t num_nodes = integer(1, max_nodes);
     for (int32_t i = 0; i < num_nodes; ++i) {
-      const int32_t parent = integer(0, tree.num_nodes() - 1);
+      const int32_t parent = parent_in(shape, tree);
       const bool inside = parent > 0 && integer(0, 2) == 0;
       const int32_t node =
           tree.add_child(parent, inside ? integer(1, tree.node(parent).num_tokens) : -1);
@@ -53,8 +55,16 @@ class RandomTrees {
                                   bool with_reference = false) {
     std::vector<TrainingTree> batch;
     for (int32_t i = integer(1, max_trees); i > 0; --i)
-      batch.push_back(training(tree(12, 4), with_old, with_reference));
+      batch.push_back(
+          training(tree(12, 4, static_cast<Shape>(integer(0, 3))), with_old, with_reference));
     return batch;
+  }
+
+  void draw_node_advantages(std::vector<TrainingTree>& batch) {
+    for (TrainingTree& training : batch) {
+      for (int32_t node = 0; node < training.tree->num_nodes(); ++node)
+        training.node_advantages.push_back(integer(0, 4) == 0 ? 0 : uniform(-1, 1));
+    }
   }
 
   int32_t integer(int32_t low, int32_t high) {
@@ -65,6 +75,15 @@ class RandomTrees {
   }
 
  private:
+  // Of the next node. comb: a path whose nodes each have one more child.
+  int32_t parent_in(Shape shape, const SearchTree& tree) {
+    const int32_t last = tree.num_nodes() - 1;
+    if (shape == Shape::star) return 0;
+    if (shape == Shape::chain) return last;
+    if (shape == Shape::comb) return last - last % 2;
+    return integer(0, last);
+  }
+
   std::vector<int32_t> tokens(int32_t count) {
     std::vector<int32_t> result;
     for (int32_t i = 0; i < count; ++i) result.push_back(integer(0, vocab_size_ - 1));

@@ -30,6 +30,18 @@ TEST(Schedule, FallsAsNamed) {
   EXPECT_DOUBLE_EQ(rate("linear", 4, 20), 0.0) << "past the last step";
 }
 
+TEST(Schedule, FallsToTheShareThatIsAskedFor) {
+  for (const char* schedule : {"cosine", "linear", "constant"}) {
+    const OptimizerOptions options{
+        .learning_rate = 2.0, .warmup_steps = 4, .schedule = schedule, .min_lr_ratio = 0.1};
+    const bool constant = options.schedule == "constant";
+    EXPECT_DOUBLE_EQ(scheduled_learning_rate(options, 4, 14), 2.0);
+    EXPECT_DOUBLE_EQ(scheduled_learning_rate(options, 9, 14), constant ? 2.0 : 1.1);
+    EXPECT_DOUBLE_EQ(scheduled_learning_rate(options, 14, 14), constant ? 2.0 : 0.2);
+    EXPECT_DOUBLE_EQ(scheduled_learning_rate(options, 0, 14), 0.5) << "warm-up knows no least";
+  }
+}
+
 TEST(Schedule, UnknownNameIsAnError) {
   EXPECT_THROW(rate("square", 4, 0), Error);
 }

@@ -7,6 +7,9 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "learn/importance_mask.h"
+#include "learn/loss_terms.h"
+#include "learn/random_objective.h"
 #include "learn/random_tree.h"
 #include "learn/tiny_decoder.h"
 
@@ -45,29 +48,22 @@ void expect_equal(const Outcome& found, const Outcome& expected) {
   EXPECT_EQ(f.clipped_low, e.clipped_low);
   EXPECT_EQ(f.clipped_high, e.clipped_high);
   EXPECT_EQ(f.dual_clipped, e.dual_clipped);
+  EXPECT_EQ(f.masked, e.masked);
   EXPECT_EQ(f.mismatch_outside, e.mismatch_outside);
   EXPECT_NEAR(f.entropy_sum, e.entropy_sum, 1e-10);
   EXPECT_NEAR(f.kl_sum, e.kl_sum, 1e-10);
   EXPECT_NEAR(f.ratio_sum, e.ratio_sum, 1e-10 * (1 + e.ratio_sum));
 }
 
-ObjectiveOptions random_objective(RandomTrees& random) {
-  ObjectiveOptions objective;
-  objective.kind = static_cast<Objective>(random.integer(0, 2));
-  objective.dual_clip = 1.5 + random.integer(0, 5);
-  objective.kl_beta = random.integer(0, 1) * 0.1;
-  objective.entropy_beta = random.integer(0, 1) * 0.05;
-  objective.importance_cap = random.integer(0, 1) * 1.1;
-  return objective;
-}
-
 TEST(Update, PackedEqualsTrajectoriesApartAndAnySplit) {
   Decoder decoder = tiny_decoder(at::kDouble, kVocab);
   size_t most_packs = 0;
-  for (uint64_t seed = 0; seed < 25; ++seed) {
+  int sequence_ratios_over_packs = 0;
+  for (uint64_t seed = 0; seed < 40; ++seed) {
     RandomTrees random(seed, kVocab);
-    const auto batch = random.batch(3, /*with_old=*/true, /*with_reference=*/true);
+    auto batch = random.batch(3, /*with_old=*/true, /*with_reference=*/true);
     const ObjectiveOptions objective = random_objective(random);
+    mask_trajectories(batch, objective);
     const double temperature = random.integer(0, 1) == 0 ? 1.0 : 0.8;
     const Outcome apart = run(decoder, batch, objective,
                               {.temperature = temperature, .max_tokens = 100'000, .packed = false});
@@ -80,9 +76,11 @@ TEST(Update, PackedEqualsTrajectoriesApartAndAnySplit) {
     expect_equal(split, apart);
     EXPECT_LE(packed.num_packs, 1u);
     most_packs = std::max(most_packs, split.num_packs);
+    sequence_ratios_over_packs += uses_sequence_ratio(objective) && split.num_packs > 3;
     if (HasFailure()) FAIL() << "seed " << seed;
   }
   EXPECT_GT(most_packs, 3u);
+  EXPECT_GT(sequence_ratios_over_packs, 3);
 }
 
 TEST(Update, RecomputedLogprobsAreThoseOfTheTrajectories) {
@@ -186,13 +184,15 @@ TEST(Update, NothingToLearnFromSkipsTheStep) {
   EXPECT_EQ(optimizer.state().steps, 0);
 }
 
-TEST(Update, ImportanceWeightsNeedRecomputedLogprobs) {
+TEST(Update, ImportanceRatiosNeedRecomputedLogprobs) {
   Decoder decoder = tiny_decoder(at::kFloat, kVocab);
   AdamW optimizer = make_optimizer(decoder, {});
   Duel duel(decoder);
   duel.training.old_logprobs.clear();
-  EXPECT_THROW(update(decoder, optimizer, {&duel.training, 1}, {.importance_cap = 2}, 2, 1e-3, {}),
-               Error);
+  for (const ObjectiveOptions& objective :
+       {ObjectiveOptions{.importance_cap = 2},
+        ObjectiveOptions{.importance_mask = ImportanceMask::token}})
+    EXPECT_THROW(update(decoder, optimizer, {&duel.training, 1}, objective, 2, 1e-3, {}), Error);
 }
 
 // Norms and biases keep their values under a zero gradient; matrices shrink.

@@ -1,0 +1,57 @@
+#include "learn/importance_mask.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+
+namespace treepo {
+namespace {
+
+// Not a number counts as outside.
+bool inside_band(double log_ratio, const ObjectiveOptions& options) {
+  const double ratio = std::exp(log_ratio);
+  return ratio >= options.importance_mask_low && ratio <= options.importance_mask_high;
+}
+
+// Sum of old_logp - sampled_logp over a trajectory's tokens.
+double path_log_ratio(const TrainingTree& training, int32_t leaf) {
+  const SearchTree& tree = *training.tree;
+  const auto path = tree.path(leaf);
+  const auto used = tree.path_used_tokens(leaf);
+  double sum = 0;
+  for (size_t n = 1; n < path.size(); ++n) {
+    const auto sampled = tree.logprobs(path[n]);
+    const auto slot = static_cast<size_t>(int64_t{path[n]} * tree.segment_tokens());
+    for (size_t offset = 0; offset < static_cast<size_t>(used[n]); ++offset)
+      sum += training.old_logprobs[slot + offset] - sampled[offset];
+  }
+  return sum;
+}
+
+}  // namespace
+
+double importance_weight(double old_logprob, double sampled_logprob,
+                         const ObjectiveOptions& options) {
+  const double log_ratio = old_logprob - sampled_logprob;
+  if (options.importance_mask == ImportanceMask::token && !inside_band(log_ratio, options))
+    return 0.0;
+  if (options.importance_cap <= 0) return 1.0;
+  return std::min(std::exp(log_ratio), options.importance_cap);
+}
+
+void mask_trajectories(std::span<TrainingTree> trees, const ObjectiveOptions& options) {
+  const bool geometric = options.importance_mask == ImportanceMask::geometric;
+  if (!geometric && options.importance_mask != ImportanceMask::sequence) return;
+  for (TrainingTree& training : trees) {
+    TREEPO_CHECK(!training.old_logprobs.empty(), "a mask without recomputed log-probs");
+    training.masked.clear();
+    for (const int32_t leaf : training.leaves) {
+      const double sum = path_log_ratio(training, leaf);
+      const double tokens = training.tree->path_tokens(leaf);
+      training.masked.push_back(!inside_band(geometric ? sum / tokens : sum, options));
+    }
+  }
+}
+
+}  // namespace treepo
