@@ -44,6 +44,7 @@ void write_state(const std::string& path, const TrainState& state) {
   json["unique_tokens"] = state.unique_tokens;
   json["trajectory_tokens"] = state.trajectory_tokens;
   json["skipped_updates"] = state.skipped_updates;
+  json["skipped_in_a_row"] = state.skipped_in_a_row;
   json["threads"] = state.threads;
   write_file_atomically(path, dump_json(json) + "\n");
 }
@@ -160,6 +161,7 @@ TrainState CheckpointStore::load_state(const std::string& folder) {
           .unique_tokens = get_int(json, "unique_tokens", path),
           .trajectory_tokens = get_int(json, "trajectory_tokens", path),
           .skipped_updates = get_int(json, "skipped_updates", path),
+          .skipped_in_a_row = get_int(json, "skipped_in_a_row", path),
           .threads = get_int(json, "threads", path)};
 }
 

@@ -23,8 +23,9 @@ struct TrainState {
   double first_unseen_pass_at_1 = -1, first_unseen_greedy = -1;
   int64_t unique_tokens = 0;      // decoded in training so far
   int64_t trajectory_tokens = 0;  // sum of the trajectories' lengths so far
-  int64_t skipped_updates = 0;
-  int64_t threads = 0;  // results repeat bit by bit with the same number only
+  int64_t skipped_updates = 0;    // because their gradient was not finite
+  int64_t skipped_in_a_row = 0;   // the last so many of the updates so far
+  int64_t threads = 0;            // results repeat bit by bit with the same number only
 };
 
 // RUN/checkpoints/step-000050/: model.safetensors, config.json and tokenizer files (a Hugging Face

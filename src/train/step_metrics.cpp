@@ -45,6 +45,29 @@ TrajectorySums sum_trajectories(const CollectedBatch& batch) {
   return sums;
 }
 
+// Of the segments at one depth: tokens decoded / tokens of the trajectories that pass them.
+void add_unique_share_by_depth(Metrics& metrics, const CollectedBatch& batch) {
+  std::vector<double> unique, trajectory;
+  const auto add = [](std::vector<double>& sums, size_t depth, double tokens) {
+    if (sums.size() <= depth) sums.resize(depth + 1);
+    sums[depth] += tokens;
+  };
+  for (const std::vector<ScoredTree>* trees : {&batch.kept, &batch.dropped}) {
+    for (const ScoredTree& scored : *trees) {
+      for (int32_t node = 1; node < scored.tree.num_nodes(); ++node)
+        add(unique, static_cast<size_t>(scored.tree.node(node).depth),
+            scored.tree.node(node).num_tokens);
+      for (const int32_t leaf : scored.tree.leaves()) {
+        const std::vector<int32_t> used = scored.tree.path_used_tokens(leaf);
+        for (size_t depth = 1; depth < used.size(); ++depth) add(trajectory, depth, used[depth]);
+      }
+    }
+  }
+  for (size_t depth = 1; depth < std::min(unique.size(), trajectory.size()); ++depth)
+    metrics.set(fmt::format("sampling/unique_share/depth_{}", depth),
+                ratio(unique[depth], trajectory[depth]));
+}
+
 void add_sampling(Metrics& metrics, const CollectedBatch& batch, const RolloutStats& before,
                   const RolloutStats& after) {
   const TrajectorySums sums = sum_trajectories(batch);
@@ -70,6 +93,7 @@ void add_sampling(Metrics& metrics, const CollectedBatch& batch, const RolloutSt
   metrics.set("sampling/unique_tokens", static_cast<int64_t>(sums.unique_tokens));
   metrics.set("sampling/trajectory_tokens", static_cast<int64_t>(sums.tokens));
   metrics.set("sampling/unique_share", ratio(sums.unique_tokens, sums.tokens));
+  add_unique_share_by_depth(metrics, batch);
   metrics.set("sampling/prefilled_tokens", after.prefilled_tokens - before.prefilled_tokens);
   metrics.set("sampling/discarded_paths", after.discarded_paths - before.discarded_paths);
   metrics.set("sampling/suspensions", after.suspensions - before.suspensions);
@@ -93,9 +117,9 @@ void add_update(Metrics& metrics, const BatchUpdate& update, double learning_rat
   metrics.set("update/trajectory_tokens", update.trajectory_tokens);
   metrics.set("update/unique_tokens", update.unique_tokens);
   metrics.set("update/packed_tokens", update.packed_tokens);
-  metrics.set("clip/low", ratio(static_cast<double>(all.clipped_low), tokens));
-  metrics.set("clip/high", ratio(static_cast<double>(all.clipped_high), tokens));
-  metrics.set("clip/dual", ratio(static_cast<double>(all.dual_clipped), tokens));
+  metrics.set("clip_ratio/low_mean", ratio(static_cast<double>(all.clipped_low), tokens));
+  metrics.set("clip_ratio/high_mean", ratio(static_cast<double>(all.clipped_high), tokens));
+  metrics.set("clip_ratio/dual_mean", ratio(static_cast<double>(all.dual_clipped), tokens));
   metrics.set("ratio/mean", ratio(all.ratio_sum, tokens));
   metrics.set("ratio/max", all.ratio_max);
   metrics.set("entropy", ratio(all.entropy_sum, tokens));
@@ -104,6 +128,7 @@ void add_update(Metrics& metrics, const BatchUpdate& update, double learning_rat
   metrics.set("mismatch/max", same.mismatch_max);
   metrics.set("mismatch/outside", ratio(static_cast<double>(same.mismatch_outside), same_tokens));
   metrics.set("mismatch/importance_mean", ratio(same.importance_sum, same_tokens));
+  metrics.set("mismatch/masked", ratio(static_cast<double>(all.masked), tokens));
 }
 
 void add_times(Metrics& metrics, const CollectedBatch& batch, const BatchUpdate& update,

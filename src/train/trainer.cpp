@@ -12,6 +12,7 @@
 #include "learn/schedule.h"
 #include "model/device.h"  // is_checked_device
 #include "model/make_step_model.h"
+#include "train/skipped_updates.h"
 #include "train/threads.h"
 #include "train/tree_record.h"
 #include "train/warm_start.h"
@@ -129,6 +130,7 @@ TrainSummary Trainer::run(const std::function<bool()>& stop_requested) {
   bool interrupted = false;
   while (!finished() && !interrupted) {
     train_step(progress);
+    if (state_.skipped_in_a_row >= options_.train.max_skipped_updates) stop_for_skipped_updates();
     const bool last = finished();
     interrupted = !last && stop_requested();
     const bool evaluate_now =
@@ -144,6 +146,13 @@ TrainSummary Trainer::run(const std::function<bool()>& stop_requested) {
           .checkpoint = checkpoints_.latest().value_or(""),
           .seconds = timer.seconds(),
           .interrupted = interrupted};
+}
+
+// The weights are those before the updates that were skipped. A run that resumes gets another try.
+void Trainer::stop_for_skipped_updates() {
+  const int64_t in_a_row = std::exchange(state_.skipped_in_a_row, 0);
+  save_checkpoint();
+  throw_too_many_skipped(in_a_row, checkpoints_.folder(state_.step), options_.model.dtype);
 }
 
 bool Trainer::finished() const {
@@ -284,12 +293,15 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
         treepo::update(model_.decoder, optimizer_, std::span(training).subspan(first, last - first),
                        options_.objective, longest_response(options_.rollout, options_.stop),
                        learning_rate, pack_run_options(options_));
-    if (report.step.skipped) {
-      ++state_.skipped_updates;
-      log_warning("step {}: an update with a gradient that is not finite was skipped (query {} …)",
-                  state_.step + 1, trees[first].query.problem.id);
-    }
     batch.add(report, part == 0 || options_.update.recompute_old_logprobs);
+    if (!report.step.skipped) {
+      state_.skipped_in_a_row = 0;
+      continue;
+    }
+    ++state_.skipped_updates;
+    warn_of_skipped_update(state_.step + 1, report.step.gradient_norm,
+                           std::span(trees).subspan(first, last - first));
+    if (++state_.skipped_in_a_row >= options_.train.max_skipped_updates) break;
   }
   return batch;
 }
@@ -345,12 +357,16 @@ void Trainer::keep_reference() {
   if (options_.objective.kl_beta == 0) return;
   file_system().remove(paths_.reference);
   file_system().make_directories(paths_.reference);
-  model_.decoder.save(paths_.reference, model_.decoder.dtype());
+  model_.decoder.save(paths_.reference, reference_dtype());
 }
 
 void Trainer::load_reference() {
   if (options_.objective.kl_beta == 0) return;
-  reference_ = Decoder::load(paths_.reference, model_.decoder.device(), model_.decoder.dtype());
+  reference_ = Decoder::load(paths_.reference, model_.decoder.device(), reference_dtype());
+}
+
+c10::ScalarType Trainer::reference_dtype() const {
+  return options_.objective.reference_dtype == "bfloat16" ? c10::kBFloat16 : model_.decoder.dtype();
 }
 
 void Trainer::save_checkpoint() {

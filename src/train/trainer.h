@@ -65,8 +65,10 @@ class Trainer {
   void keep_tokenizer();
   void keep_reference();
   void load_reference();
+  c10::ScalarType reference_dtype() const;
   void save_checkpoint();
   bool finished() const;
+  [[noreturn]] void stop_for_skipped_updates();
 
   RunOptions options_;
   RunPaths paths_;

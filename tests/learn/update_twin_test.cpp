@@ -4,6 +4,7 @@
 
 #include <set>
 
+#include "config/enum_names.h"
 #include "learn/importance_mask.h"
 #include "learn/loss_terms.h"
 #include "learn/random_objective.h"

@@ -6,6 +6,7 @@
 
 #include "support/expect_error.h"
 #include "support/faulty_file_system.h"
+#include "support/recording_terminal.h"
 #include "tiny_run.h"
 
 namespace treepo {
@@ -108,6 +109,42 @@ TEST(TrainerErrors, WeightsThatAreNoNumbers) {
   run.model.decoder.parameters().values().fill_(std::numeric_limits<double>::quiet_NaN());
   run.model.decoder.save(run.model.directory.path(), at::kDouble);
   EXPECT_THAT(error_of([&] { run.train(); }), HasSubstr("nan"));
+}
+
+// The square of such an entropy bonus is beyond all numbers, so that no gradient has a finite norm:
+// two updates a step, three in a row.
+TEST(TrainerErrors, GradientsThatAreNotFiniteEndTheRun) {
+  TinyRun run;
+  run.options.objective.entropy_beta = 1e200;
+  run.options.train.max_skipped_updates = 3;
+  run.options.train.max_steps = 5;
+  RecordingTerminal screen(false);
+  {
+    const ScopedTerminal scope(screen.terminal());
+    EXPECT_THAT(error_of([&] { run.train(); }),
+                AllOf(HasSubstr("3 updates in a row had a gradient that is not finite"),
+                      HasSubstr(run.path("checkpoints/step-000002")),
+                      HasSubstr("lower optimizer.learning_rate")));
+  }
+  // Each warning names the queries of its update, in the order of the samples.
+  std::vector<std::string> ids;
+  const std::vector<Json> steps = run.steps();
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(steps[0]["update/skipped"], 2);
+  EXPECT_EQ(steps[1]["update/skipped"], 1);
+  for (const Json& line : run.lines("samples.jsonl")) {
+    if (line["step"] == 1) ids.push_back(line["query_id"].get<std::string>());
+  }
+  ASSERT_EQ(ids.size(), 2u);
+  EXPECT_THAT(screen.written(),
+              AllOf(HasSubstr("warning: step 1: an update was skipped: its gradient's norm is "),
+                    HasSubstr(fmt::format("(queries {}, {})", ids[0], ids[1]))));
+  // The weights are those of the start, and the run can go on.
+  EXPECT_EQ(read_file(run.path("checkpoints/step-000002/model.safetensors")),
+            read_file(run.path("checkpoints/step-000000/model.safetensors")));
+  EXPECT_THAT(error_of([&] { run.resume({"train.max_skipped_updates=4"}); }),
+              HasSubstr("checkpoints/step-000004"));
+  EXPECT_EQ(CheckpointStore::load_state(run.path("checkpoints/step-000004")).skipped_updates, 7);
 }
 
 TEST(TrainerErrors, AWarmStartNeedsAnEndOfSequence) {

@@ -5,10 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "config/enum_names.h"
 #include "reward/overlong.h"
 #include "support/recording_terminal.h"
 #include "tiny_run.h"
@@ -61,6 +63,9 @@ TEST(Trainer, WritesOneLineOfMetricsForEachStepAndEvaluation) {
                                            "sampling/unique_tokens",
                                            "sampling/trajectory_tokens",
                                            "sampling/unique_share",
+                                           "sampling/unique_share/depth_1",
+                                           "sampling/unique_share/depth_2",
+                                           "sampling/unique_share/depth_3",
                                            "sampling/prefilled_tokens",
                                            "sampling/discarded_paths",
                                            "sampling/suspensions",
@@ -74,9 +79,9 @@ TEST(Trainer, WritesOneLineOfMetricsForEachStepAndEvaluation) {
                                            "update/trajectory_tokens",
                                            "update/unique_tokens",
                                            "update/packed_tokens",
-                                           "clip/low",
-                                           "clip/high",
-                                           "clip/dual",
+                                           "clip_ratio/low_mean",
+                                           "clip_ratio/high_mean",
+                                           "clip_ratio/dual_mean",
                                            "ratio/mean",
                                            "ratio/max",
                                            "entropy",
@@ -85,6 +90,7 @@ TEST(Trainer, WritesOneLineOfMetricsForEachStepAndEvaluation) {
                                            "mismatch/max",
                                            "mismatch/outside",
                                            "mismatch/importance_mean",
+                                           "mismatch/masked",
                                            "time/step",
                                            "time/sample",
                                            "time/sample_model",
@@ -140,11 +146,28 @@ TEST(Trainer, MetricsAgreeWithTheSampledTrees) {
   for (const Json& line : run.steps()) {
     double score = 0, reward = 0, tokens = 0, count = 0, queries = 0, kept = 0, eos = 0;
     int64_t unique = 0;
+    std::map<int64_t, double> unique_at, passing_at;  // by depth
     for (const Json& tree : trees) {
       if (tree["step"] != line["step"]) continue;
       queries += 1;
       kept += tree["leaves"][0].contains("advantage") ? 1 : 0;
-      for (const Json& node : tree["nodes"]) unique += std::ssize(node["tokens"]);
+      std::vector<int64_t> depth = {0};
+      for (size_t id = 1; id < tree["nodes"].size(); ++id) {
+        const Json& node = tree["nodes"][id];
+        depth.push_back(depth.at(node["parent"].get<size_t>()) + 1);
+        unique += std::ssize(node["tokens"]);
+        unique_at[depth[id]] += static_cast<double>(node["tokens"].size());
+      }
+      for (const Json& leaf : tree["leaves"]) {
+        const auto path = leaf["path"].get<std::vector<size_t>>();
+        for (size_t n = 1; n < path.size(); ++n) {
+          const bool last = n + 1 == path.size();
+          const Json& below = tree["nodes"][last ? 0 : path[n + 1]];
+          const auto all = std::ssize(tree["nodes"][path[n]]["tokens"]);
+          passing_at[static_cast<int64_t>(n)] +=
+              static_cast<double>(below.value("parent_used_tokens", all));
+        }
+      }
       for (const Json& leaf : tree["leaves"]) {
         const auto length = leaf["num_tokens"].get<int64_t>();
         EXPECT_DOUBLE_EQ(leaf["reward"].get<double>(),
@@ -164,6 +187,10 @@ TEST(Trainer, MetricsAgreeWithTheSampledTrees) {
     EXPECT_EQ(line["sampling/trajectory_tokens"].get<double>(), tokens);
     EXPECT_NEAR(line["sampling/unique_share"].get<double>(), static_cast<double>(unique) / tokens,
                 1e-12);
+    for (const auto& [depth, passing] : passing_at) {
+      const std::string key = fmt::format("sampling/unique_share/depth_{}", depth);
+      EXPECT_NEAR(line[key].get<double>(), unique_at[depth] / passing, 1e-12);
+    }
     EXPECT_NEAR(line["score/mean"].get<double>(), score / count, 1e-12);
     EXPECT_NEAR(line["reward/mean"].get<double>(), reward / count, 1e-12);
     EXPECT_LT(reward, score);
@@ -284,6 +311,57 @@ TEST(Trainer, TheReferenceIsTheFirstModel) {
   without.train();
   EXPECT_FALSE(posix_file_system().exists(without.path("reference")));
   EXPECT_EQ(without.steps()[1]["kl"], 0);
+}
+
+TEST(Trainer, TheReferenceMayBeInBfloat16) {
+  TinyRun run;
+  run.options.objective.kl_beta = 0.1;
+  run.options.objective.reference_dtype = "bfloat16";
+  run.train();
+  const double kl =
+      run.steps()[0]["kl"].get<double>();  // of rounding the weights, then of learning
+  EXPECT_GT(kl, 1e-9);
+  EXPECT_LT(kl, 0.5);
+  EXPECT_LT(read_file(run.path("reference/model.safetensors")).size() * 3,
+            read_file(run.path("checkpoints/step-000000/model.safetensors")).size());
+}
+
+// Every advantage of a tree and every objective goes through a whole run.
+TEST(Trainer, RunsWithEveryObjectiveAndAdvantage) {
+  const auto final_weights = [](Objective kind, AdvantageKind advantage) {
+    TinyRun run;
+    run.options.objective.kind = kind;
+    run.options.objective.kl_beta = 0.01;
+    run.options.objective.kl_estimator = KlEstimator::k2;
+    run.options.advantage.kind = advantage;
+    run.options.train.max_steps = 2;
+    run.options.data.test.clear();
+    run.train();
+    for (const Json& line : run.steps()) {
+      EXPECT_EQ(line["update/skipped"], 0);
+      EXPECT_GT(line["grad_norm"].get<double>(), 0);
+    }
+    return read_file(run.path("checkpoints/step-000002/model.safetensors"));
+  };
+  std::set<std::string> different;
+  for (size_t i = 0; i < kEnumNames<Objective>.size(); ++i)
+    different.insert(final_weights(static_cast<Objective>(i), AdvantageKind::tree));
+  // reinforce_plus_plus is dapo with rules for other sections.
+  EXPECT_EQ(different.size(), kEnumNames<Objective>.size() - 1);
+  different.clear();
+  for (size_t i = 0; i < kEnumNames<AdvantageKind>.size(); ++i)
+    different.insert(final_weights(Objective::dapo, static_cast<AdvantageKind>(i)));
+  EXPECT_GE(different.size(), kEnumNames<AdvantageKind>.size() - 2);
+}
+
+TEST(Trainer, TokensThatSamplerAndTrainerDisagreeOnAreMasked) {
+  TinyRun run;
+  run.options.update.recompute_old_logprobs = true;
+  run.options.objective.importance_mask = ImportanceMask::geometric;
+  run.options.objective.importance_mask_low = 0.99;
+  run.options.objective.importance_mask_high = 1.01;
+  run.train();
+  for (const Json& line : run.steps()) EXPECT_EQ(line["mismatch/masked"], 0);
 }
 
 TEST(Trainer, EpochsEndARun) {
