@@ -140,6 +140,8 @@ class TreeAttention {
     const int32_t first_pair = work_.run_pair_begin[static_cast<size_t>(id.run)];
     const int64_t first_row = id.first_row + kv_head * run_pairs(id.run) * group_;
     const int64_t page_head = work_.page_tokens * head_dim_;
+    thread_local std::vector<T> scratch;
+    scratch.resize(static_cast<size_t>(2 * kTreeTile * padded_dim_));
     const TreeChunk<T, S> chunk = {.pair_query = work_.pair_query.data() + first_pair,
                                    .pair_visible = work_.pair_visible.data() + first_pair,
                                    .num_pairs = run_pairs(id.run),
@@ -157,6 +159,7 @@ class TreeAttention {
                                    .values = values_ + kv_head * page_head,
                                    .page_stride = kv_heads_ * page_head,
                                    .scale = scale_,
+                                   .scratch = scratch.data(),
                                    .largest = largest_ + first_row,
                                    .totals = totals_ + first_row,
                                    .sums = sums_ + first_row * padded_dim_};

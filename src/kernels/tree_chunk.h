@@ -7,7 +7,7 @@ namespace treepo {
 inline constexpr int64_t kTreeChunk =
     512;  // keys of a run that one task reads, or one page if larger
 inline constexpr int64_t kTreeTile = 64;  // columns of scores at once
-inline constexpr int64_t kTreeRows = 64;  // rows of scores at once
+inline constexpr int64_t kTreeRows = 24;  // rows of scores at once
 
 // A chunk of a run and one key/value head, as the kernels of tree_attention.inc take them. A row is
 // one (query, head); all heads that read this key/value head are rows of the same products. T is
@@ -31,6 +31,8 @@ struct TreeChunk {
   const S* values;  // likewise: [page_tokens, head_dim]
   int64_t page_stride;
   T scale;
+
+  T* scratch;  // [2, kTreeTile, padded_dim]
 
   // Results, [num_pairs * group] rows: largest score, sum of exponentials relative to it, and the
   // sum of values so weighted, [padded_dim]. Rows that see none of the chunk are left as they are.
