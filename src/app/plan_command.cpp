@@ -217,7 +217,8 @@ void add_plan_command(CLI::App& program) {
   command->add_flag("--json", flags->json, "one line of JSON");
   flags->run.add_to(*command);
   command->footer(
-      "Tensors are counted, the program and its libraries (some 400 MiB) are not.\n\n"
+      "Tensors are counted, the program and its libraries (some 400 MiB) are not; nor is what the\n"
+      "CPU's products in half types convert on the way.\n\n"
       "  treepo plan --random-model 0.5b --queries 16 --prompt-tokens 512 --dtype bfloat16");
   command->callback([flags] { run_plan(*flags); });
 }

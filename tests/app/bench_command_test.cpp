@@ -113,7 +113,10 @@ TEST(BenchCommand, WrongSettingsAreErrors) {
            sets({"rollout.segment_tokens=4", "rollout.depth=2"}),
        kExitError,
        {"3x4", "rollout.depth", "= 8"}},
-      {bench + Words{"quickstart", "--shapes", "3"}, kExitError, {"\"3\"", "14x512"}},
+      {bench + Words{"quickstart", "--shapes", "3"} +
+           sets({"rollout.segment_tokens=4", "rollout.depth=2"}),
+       kExitError,
+       {"\"3\"", "14x512"}},
       {bench + Words{"quickstart", "--widths", "1"} +
            sets({"rollout.segment_tokens=4", "rollout.depth=2"}),
        kExitError,

