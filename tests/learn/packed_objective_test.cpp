@@ -152,7 +152,7 @@ TEST(PackedObjective, SumsEqualTrajectoriesOneByOne) {
 // value does not show either.
 TEST(PackedObjective, GradientEqualsDifferences) {
   constexpr double kStep = 1e-5;
-  int compared = 0;
+  int compared = 0, kinks = 0;
   for (uint64_t seed = 0; seed < 250; ++seed) {
     RandomCase c(seed);
     if (c.options.kind == Objective::cispo) continue;
@@ -162,24 +162,29 @@ TEST(PackedObjective, GradientEqualsDifferences) {
       continue;
     ++compared;
     const ObjectiveResult result = c.evaluate();
-    const auto slope = [&](double& x) {
+    const auto expect_slope = [&](double& x, double found) {
       const double at = x;
       const auto loss = [&](double value) {
         x = value;
         return c.evaluate().statistics.loss;
       };
-      const double difference = loss(at + kStep) - loss(at - kStep);
+      const double above = loss(at + kStep), here = loss(at), below = loss(at - kStep);
       x = at;
-      return difference / (2 * kStep);
+      if (std::abs(above - 2 * here + below) > 1e-4 * kStep) {  // a bound lies in between
+        ++kinks;
+        return;
+      }
+      EXPECT_NEAR(found, (above - below) / (2 * kStep), 1e-8) << "seed " << seed;
     };
     for (size_t t = 0; t < c.logprobs.size(); ++t)
-      EXPECT_NEAR(result.logprob_gradient[t], slope(c.logprobs[t]), 1e-8) << "seed " << seed;
+      expect_slope(c.logprobs[t], result.logprob_gradient[t]);
     for (size_t s = 0; s < result.entropy_gradient.size(); ++s)
-      EXPECT_NEAR(result.entropy_gradient[s], slope(c.entropies[s]), 1e-8) << "seed " << seed;
+      expect_slope(c.entropies[s], result.entropy_gradient[s]);
     EXPECT_EQ(result.entropy_gradient.empty(),
               c.options.entropy_beta == 0 || c.pack.num_sources() == 0);
   }
   EXPECT_GT(compared, 60);
+  EXPECT_LT(kinks, 20);
 }
 
 // Three tokens, importance ratios 1.5, 0.8, 1 and so 1.2 of the whole and 1.2^(1/3) = 1.063 on
