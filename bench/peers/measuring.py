@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import resource
 import shlex
 import statistics
 import subprocess
@@ -90,12 +91,38 @@ def prepare(arguments, shape):
 
 
 def run_process(command, wrap=""):
-    """Standard output of a process; its errors are shown where it fails."""
-    done = subprocess.run(shlex.split(wrap) + command, capture_output=True, text=True)
+    """Standard output of a process; its errors are shown where it fails. Says so where other
+    programs had more than 5 % of the machine meanwhile."""
+    watched = [sys.executable, os.path.join(HERE, "measuring.py"), *command]
+    done = subprocess.run(shlex.split(wrap) + watched, capture_output=True, text=True)
     if done.returncode != 0:
         sys.stderr.write(done.stdout[-4000:] + done.stderr[-4000:])
         raise SystemExit(f"failed with {done.returncode}: {shlex.join(command)}")
+    others = float(done.stderr.strip().splitlines()[-1])
+    if others > 0.05:
+        print(f"  disturbed: other programs had {100 * others:.0f} % of the processor time")
     return done.stdout
+
+
+def watch(command):
+    """Runs a command; its last line on standard error is the share of all cores' time that went to
+    other programs."""
+    def busy_seconds():
+        with open("/proc/stat") as file:
+            user, nice, system = file.readline().split()[1:4]
+        return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def wall_seconds():
+        with open("/proc/uptime") as file:
+            return float(file.read().split()[0])
+
+    busy, begin = busy_seconds(), wall_seconds()
+    code = subprocess.run(command).returncode
+    busy, wall = busy_seconds() - busy, wall_seconds() - begin
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    others = busy - used.ru_utime - used.ru_stime
+    sys.stderr.write(f"\n{max(0.0, others) / (wall * os.cpu_count()):.3f}\n")
+    return code
 
 
 def run_peer(script, options, wrap="", *words):
@@ -158,3 +185,7 @@ def versions():
     wanted = ("torch", "transformers", "llama_cpp_python", "trl", "accelerate")
     return ", ".join(f"{package['name']} {package['version']}" for package in json.loads(listed)
                      if package["name"].replace("-", "_") in wanted)
+
+
+if __name__ == "__main__":
+    sys.exit(watch(sys.argv[1:]))
