@@ -17,6 +17,16 @@ Isa detect() {
   return Isa::portable;
 }
 
+bool detect_bfloat16() {
+#if TREEPO_ISA_X86
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512bf16");  // every machine with AMX has it as well
+#else
+  return false;
+#endif
+}
+
+const bool g_multiplies_bfloat16 = detect_bfloat16();
 const Isa g_detected = detect();
 Isa g_used = g_detected;
 
@@ -24,6 +34,10 @@ Isa g_used = g_detected;
 
 Isa cpu_isa() {
   return g_used;
+}
+
+bool cpu_multiplies_bfloat16() {
+  return g_multiplies_bfloat16;
 }
 
 IsaLimit::IsaLimit(Isa most) {

@@ -22,6 +22,10 @@ enum class Isa { portable, avx2, avx512 };
 // The best one that this machine has, or the limit if that is less.
 Isa cpu_isa();
 
+// Whether this machine has products of bfloat16 as instructions (AVX512-BF16 or AMX), which oneDNN
+// uses and our kernels do not.
+bool cpu_multiplies_bfloat16();
+
 // For tests, that all of them give the same: no kernel uses more than `most` in its scope. Not for
 // running threads.
 class IsaLimit {

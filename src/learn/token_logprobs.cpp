@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "model/linear.h"
 
 namespace treepo {
 namespace {
@@ -49,7 +50,7 @@ struct Projection {
 Projection project(const at::Tensor& hidden, const at::Tensor& head_weight, const at::Tensor& rows,
                    double temperature) {
   Projection projection{.hidden = hidden.index_select(0, rows), .shifted = {}};
-  at::Tensor logits = at::linear(projection.hidden, head_weight).to(softmax_dtype(hidden));
+  at::Tensor logits = wide_linear(projection.hidden, head_weight);
   if (temperature != 1.0) logits.div_(temperature);
   projection.shifted = logits.sub_(logits.amax(1, /*keepdim=*/true));
   return projection;

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "kernels/parallel.h"
 #include "kernels/tree_attention.h"
 #include "model/kernel_type.h"
 
@@ -42,13 +43,15 @@ class KernelAttention : public AttentionLayer {
     const at::Tensor stored = qkv.to(cache_.keys.scalar_type()).contiguous();
     S* keys = mutable_elements<S>(cache_.keys) + layer * cache_.keys.stride(0);
     S* values = mutable_elements<S>(cache_.values) + layer * cache_.values.stride(0);
-    for (int32_t row = 0; row < batch_.num_rows(); ++row) {
-      const int32_t slot = batch_.slots[static_cast<size_t>(row)];
-      if (slot < 0) continue;
-      const S* key = const_elements<S>(stored) + row * stride + shape.num_heads * shape.head_dim;
-      store_key(shape, slot, key, keys);
-      store_value(shape, slot, key + shape.num_kv_heads * shape.head_dim, values);
-    }
+    parallel_rows(batch_.num_rows(), batch_.num_rows() * stride, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const int32_t slot = batch_.slots[static_cast<size_t>(row)];
+        if (slot < 0) continue;
+        const S* key = const_elements<S>(stored) + row * stride + shape.num_heads * shape.head_dim;
+        store_key(shape, slot, key, keys);
+        store_value(shape, slot, key + shape.num_kv_heads * shape.head_dim, values);
+      }
+    });
     const auto compute = c10::CppTypeToScalarType<T>::value;
     const at::Tensor wide = qkv.to(compute).contiguous();
     at::Tensor out = at::empty({qkv.size(0), shape.num_heads, shape.head_dim}, wide.options());

@@ -6,6 +6,7 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "model/linear.h"
 #include "model/ops.h"
 
 namespace treepo {
@@ -126,22 +127,16 @@ const at::Tensor& Decoder::head_weight() const {
   return parameters_.tensor(config_.tie_embeddings ? embedding_ : head_);
 }
 
-at::Tensor Decoder::projected(const at::Tensor& x, int64_t weight, int64_t bias) const {
-  const at::Tensor transposed = parameters_.tensor(weight).t();
-  return bias < 0 ? x.mm(transposed) : at::addmm(parameters_.tensor(bias), x, transposed);
-}
-
-// residual + projection, in one product.
-at::Tensor Decoder::added(const at::Tensor& residual, const at::Tensor& x, int64_t weight,
-                          int64_t bias) const {
-  const at::Tensor sum = at::addmm(residual, x, parameters_.tensor(weight).t());
-  return bias < 0 ? sum : sum + parameters_.tensor(bias);
+at::Tensor Decoder::projected(const at::Tensor& x, int64_t weight, int64_t bias,
+                              KernelChoice kernels, const at::Tensor& residual) const {
+  return linear(x, parameters_.tensor(weight), bias < 0 ? at::Tensor() : parameters_.tensor(bias),
+                residual, kernels);
 }
 
 at::Tensor Decoder::queries_keys_values(const Layer& layer, const at::Tensor& x,
                                         const at::Tensor& rope, KernelChoice kernels) const {
   const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
-  at::Tensor qkv = projected(x, layer.qkv_weight, layer.qkv_bias)
+  at::Tensor qkv = projected(x, layer.qkv_weight, layer.qkv_bias, kernels)
                        .view({x.size(0), heads + 2 * kv_heads, config_.head_dim});
   if (config_.qk_norm) {
     const double eps = config_.rms_norm_eps;
@@ -157,8 +152,8 @@ at::Tensor Decoder::mlp(const Layer& layer, const at::Tensor& x, KernelChoice ke
   const at::Tensor normed =
       rms_norm(x, parameters_.tensor(layer.mlp_norm), config_.rms_norm_eps, kernels);
   const at::Tensor inner =
-      swiglu(projected(normed, layer.gate_up_weight, layer.gate_up_bias), kernels);
-  return added(x, inner, layer.down_weight, layer.down_bias);
+      swiglu(projected(normed, layer.gate_up_weight, layer.gate_up_bias, kernels), kernels);
+  return projected(inner, layer.down_weight, layer.down_bias, kernels, x);
 }
 
 at::Tensor Decoder::hidden(const at::Tensor& tokens, const at::Tensor& positions,
@@ -176,7 +171,7 @@ at::Tensor Decoder::hidden(const at::Tensor& tokens, const at::Tensor& positions
       attended = attended.index_select(0, *rows);
       x = x.index_select(0, *rows);
     }
-    x = added(x, attended, layer.output_weight, layer.output_bias);
+    x = projected(attended, layer.output_weight, layer.output_bias, kernels, x);
     x = mlp(layer, x, kernels);
   }
   return rms_norm(x, parameters_.tensor(final_norm_), eps, kernels);

@@ -71,9 +71,8 @@ class Decoder {
   void allocate();
   Layer lay_out_layer(const std::string& prefix);
   void make_rope_table();
-  at::Tensor projected(const at::Tensor& x, int64_t weight, int64_t bias) const;
-  at::Tensor added(const at::Tensor& residual, const at::Tensor& x, int64_t weight,
-                   int64_t bias) const;
+  at::Tensor projected(const at::Tensor& x, int64_t weight, int64_t bias, KernelChoice kernels,
+                       const at::Tensor& residual = {}) const;
   at::Tensor queries_keys_values(const Layer& layer, const at::Tensor& x, const at::Tensor& rope,
                                  KernelChoice kernels) const;
   at::Tensor mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels) const;

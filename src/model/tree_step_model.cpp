@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/timer.h"
 #include "model/draw_tokens.h"
+#include "model/linear.h"
 
 namespace treepo {
 
@@ -141,7 +142,7 @@ void TreeStepModel::step(const StepBatch& batch, std::vector<DrawnToken>& drawn)
   const at::Tensor hidden = decoder_.hidden(to_device(batch.tokens), to_device(batch.positions),
                                             timed, to_device(drawing_rows), kernels_);
   at::Tensor logits;
-  if (!draws.empty()) logits = hidden.mm(decoder_.head_weight().t()).to(decoder_.attention_dtype());
+  if (!draws.empty()) logits = wide_linear(hidden, decoder_.head_weight(), kernels_);
   profile_.attention_seconds += attention_seconds;
   profile_.linear_seconds += forward.seconds() - attention_seconds;
   if (draws.empty()) return;

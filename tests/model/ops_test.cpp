@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "base/random.h"
+#include "model/linear.h"
 
 namespace treepo {
 namespace {
@@ -87,6 +88,42 @@ TEST(Operations, SwiGlu) {
   for (const int64_t n : {1, 20, 56})
     compare([](const auto& in, KernelChoice kernels) { return swiglu(in[0], kernels); },
             {normals(1, {11, 2 * n})});
+}
+
+TEST(Operations, Linear) {
+  const at::Tensor x = normals(1, {9, 24}), weight = normals(2, {13, 24}), bias = normals(3, {13});
+  const at::Tensor residual = normals(4, {9, 13});
+  compare([](const auto& in, KernelChoice k) { return linear(in[0], in[1], {}, {}, k); },
+          {x, weight});
+  compare([](const auto& in, KernelChoice k) { return linear(in[0], in[1], in[2], {}, k); },
+          {x, weight, bias});
+  compare([](const auto& in, KernelChoice k) { return linear(in[0], in[1], {}, in[2], k); },
+          {x, weight, residual});
+  compare([](const auto& in, KernelChoice k) { return linear(in[0], in[1], in[2], in[3], k); },
+          {x, weight, bias, residual});
+}
+
+// Without gradients float32 and bfloat16 take the kernel; x may be a view.
+TEST(Operations, LinearByKernel) {
+  const at::NoGradGuard no_gradients;
+  const at::Tensor x = normals(1, {9, 48}).narrow(1, 8, 24), weight = normals(2, {13, 24});
+  const at::Tensor bias = normals(3, {13}), residual = normals(4, {13, 9}).t();
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    // What the kernel is given, so that only its own rounding is left.
+    const auto given = [&](const at::Tensor& t) { return t.to(dtype); };
+    const auto exact = [&](const at::Tensor& t) { return t.to(dtype).to(at::kDouble); };
+    const at::Tensor product = exact(x).mm(exact(weight).t());
+    const auto difference = [](const at::Tensor& a, const at::Tensor& b) {
+      return (a.to(at::kDouble) - b).norm().item<double>() / b.norm().item<double>();
+    };
+    const at::Tensor wide = wide_linear(given(x), given(weight));
+    EXPECT_EQ(wide.scalar_type(), at::kFloat);
+    EXPECT_LT(difference(wide, product), 1e-6);
+    const at::Tensor sum = linear(given(x), given(weight), given(bias), given(residual));
+    EXPECT_EQ(sum.scalar_type(), dtype);
+    EXPECT_LT(difference(sum, product + exact(bias) + exact(residual)),
+              dtype == at::kFloat ? 1e-6 : 1.0 / 256);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,107 @@
+#include "model/linear.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "base/error.h"
+#include "kernels/isa.h"
+#include "kernels/linear.h"
+#include "model/kernel_type.h"
+
+namespace treepo {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+bool records_gradient(const at::Tensor& x) {
+  return at::GradMode::is_enabled() && x.defined() && x.requires_grad();
+}
+
+bool has_kernel(const at::Tensor& x, const at::Tensor& weight, KernelChoice kernels) {
+  const bool half = x.scalar_type() == at::kBFloat16;
+  return kernels == KernelChoice::best && x.is_cpu() && is_kernel_type(x.scalar_type()) &&
+         x.scalar_type() == weight.scalar_type() && weight.is_contiguous() &&
+         !(half && cpu_multiplies_bfloat16());
+}
+
+template <typename S>
+const S* elements_or_null(const at::Tensor& x) {
+  return x.defined() ? const_elements<S>(x) : nullptr;
+}
+
+template <typename S, typename O>
+void run(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+         const at::Tensor& residual, at::Tensor& out) {
+  linear_cpu<S, O>({.x = const_elements<S>(x),
+                    .weight = const_elements<S>(weight),
+                    .bias = elements_or_null<S>(bias),
+                    .residual = elements_or_null<S>(residual),
+                    .out = mutable_elements<O>(out),
+                    .rows = x.size(0),
+                    .outer = weight.size(0),
+                    .inner = weight.size(1)});
+}
+
+at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      const at::Tensor& residual) {
+  at::Tensor out = at::empty({x.size(0), weight.size(0)}, x.options());
+  const at::Tensor dense = x.contiguous();
+  const at::Tensor added = residual.defined() ? residual.contiguous() : residual;
+  with_kernel_type(x, [&]<typename S>(S) { run<S, S>(dense, weight, bias, added, out); });
+  return out;
+}
+
+// bfloat16 whose products are float32's.
+struct HalfLinear : torch::autograd::Function<HalfLinear> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, const at::Tensor& residual) {
+    ctx->save_for_backward({x, weight});
+    ctx->saved_data["bias"] = bias.defined();
+    ctx->saved_data["residual"] = residual.defined();
+    return run_linear(x, weight, bias, residual);
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1];
+    const at::Tensor grad = grads[0].to(at::kFloat);
+    variable_list results(4);
+    if (ctx->needs_input_grad(0)) results[0] = grad.mm(weight.to(at::kFloat)).to(x.scalar_type());
+    if (ctx->needs_input_grad(1))
+      results[1] = grad.t().mm(x.to(at::kFloat)).to(weight.scalar_type());
+    if (ctx->saved_data["bias"].toBool()) results[2] = grad.sum(0).to(x.scalar_type());
+    if (ctx->saved_data["residual"].toBool()) results[3] = grads[0];
+    return results;
+  }
+};
+
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const at::Tensor& residual, KernelChoice kernels) {
+  TREEPO_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
+               "a product over {} and {} numbers", x.size(-1), weight.size(-1));
+  if (has_kernel(x, weight, kernels)) {
+    if (!records_gradient(x) && !records_gradient(weight) && !records_gradient(bias) &&
+        !records_gradient(residual))
+      return run_linear(x, weight, bias, residual);
+    if (x.scalar_type() == at::kBFloat16) return HalfLinear::apply(x, weight, bias, residual);
+  }
+  if (!residual.defined())
+    return bias.defined() ? at::addmm(bias, x, weight.t()) : x.mm(weight.t());
+  const at::Tensor sum = at::addmm(residual, x, weight.t());
+  return bias.defined() ? sum + bias : sum;
+}
+
+at::Tensor wide_linear(const at::Tensor& x, const at::Tensor& weight, KernelChoice kernels) {
+  const auto wide = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  if (!has_kernel(x, weight, kernels)) return x.mm(weight.t()).to(wide);
+  at::Tensor out = at::empty({x.size(0), weight.size(0)}, x.options().dtype(wide));
+  const at::Tensor dense = x.contiguous();
+  with_kernel_type(x, [&]<typename S>(S) { run<S, Arithmetic<S>>(dense, weight, {}, {}, out); });
+  return out;
+}
+
+}  // namespace treepo

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "model/kernel_choice.h"
+
+namespace treepo {
+
+// The decoder's matrix products. x: [N, inner]; weight: [outer, inner]; bias: [outer], residual:
+// [N, outer], both left out where undefined. Differentiable.
+//
+// On the CPU they are a kernel of our own where no gradient is recorded: its rows do not depend on
+// one another, so that a sample is the same in any batch. Where a gradient is recorded libtorch's
+// products are as fast, but for bfloat16 on machines without instructions for it: there the kernel
+// goes forward, and the gradients are products in float32. Elsewhere libtorch multiplies, bfloat16
+// on machines that have its instructions included.
+
+// x · weightᵀ + bias + residual.
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {},
+                  const at::Tensor& residual = {}, KernelChoice kernels = KernelChoice::best);
+
+// x · weightᵀ as float32, or float64 where x is that; not differentiable. The kernel's sums are not
+// rounded to half width in between.
+at::Tensor wide_linear(const at::Tensor& x, const at::Tensor& weight,
+                       KernelChoice kernels = KernelChoice::best);
+
+}  // namespace treepo
