@@ -59,6 +59,7 @@ int run_command_line(int argc, char** argv) {
       "treepo COMMAND --help explains a command, treepo options lists every option of a run.");
   int exit_code = kExitSuccess;
   add_train_command(program, exit_code);
+  add_sft_command(program, exit_code);
   add_sample_command(program);
   add_tokenize_command(program);
   add_bench_command(program);

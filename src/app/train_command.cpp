@@ -1,58 +1,15 @@
-#include <csignal>
-
 #include <memory>
-#include <utility>
 
 #include "app/command_line.h"
 #include "app/commands.h"
-#include "app/run_flags.h"
-#include "base/error.h"
+#include "app/run_start.h"
 #include "base/files.h"
-#include "base/log.h"
-#include "config/load.h"
-#include "config/resume.h"
 #include "config/validate.h"
 #include "train/trainer.h"
 
 namespace treepo {
 
 namespace {
-
-struct TrainFlags {
-  RunFlags run;
-  std::string config, resume;
-};
-
-volatile std::sig_atomic_t interrupts = 0;
-
-// The first Ctrl-C ends the run after the current step, with a checkpoint; the second at once.
-void on_interrupt(int signal) {
-  interrupts = interrupts + 1;
-  if (interrupts > 1) {
-    std::signal(signal, SIG_DFL);
-    std::raise(signal);
-  }
-}
-
-std::pair<RunOptions, Trainer::Start> resolve(const TrainFlags& flags) {
-  if (flags.resume.empty()) {
-    RunOptions options = load_options(flags.config, flags.run.overrides());
-    validate_for_training(options);
-    return {std::move(options), Trainer::Start::fresh};
-  }
-  const std::string path = join_path(flags.resume, "config.toml");
-  if (!file_system().exists(path)) {
-    throw Error(fmt::format("{} holds no run: there is no config.toml", flags.resume),
-                "--resume takes the folder that train.run_dir named");
-  }
-  const RunOptions saved = load_options(path, {});
-  std::vector<std::string> overrides = flags.run.overrides();
-  overrides.push_back(text_override("train.run_dir", flags.resume));  // it may have been moved
-  RunOptions options = load_options(path, overrides);
-  check_resumable(saved, options);
-  validate_for_training(options);
-  return {std::move(options), Trainer::Start::resume};
-}
 
 // `before` -1: not measured.
 std::string percent_row(const char* label, double before, double after) {
@@ -113,13 +70,12 @@ void print_summary(const TrainSummary& summary, const RunOptions& options) {
   fmt::print("{}", text);
 }
 
-void run_train(const TrainFlags& flags, int& exit_code) {
+void run_train(const RunStartFlags& flags, int& exit_code) {
   flags.run.apply_quiet();
-  auto [options, start] = resolve(flags);
+  auto [options, start] = flags.resolve(validate_for_training);
   Trainer trainer(options, start);
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
-  const TrainSummary summary = trainer.run([] { return interrupts > 0; });
+  catch_interrupts();
+  const TrainSummary summary = trainer.run(interrupted);
   if (!flags.run.quiet) print_summary(summary, options);
   if (summary.interrupted) exit_code = kExitInterrupted;
 }
@@ -127,21 +83,14 @@ void run_train(const TrainFlags& flags, int& exit_code) {
 }  // namespace
 
 void add_train_command(CLI::App& program, int& exit_code) {
-  auto flags = std::make_shared<TrainFlags>();
+  auto flags = std::make_shared<RunStartFlags>();
   CLI::App* command = program.add_subcommand("train", "Train a model as a TOML file says");
-  auto* config = command->add_option("config", flags->config, "TOML file with the run's options");
-  auto* resume = command->add_option("--resume", flags->resume,
-                                     "go on with the run in this folder, bit by bit");
-  config->excludes(resume);
-  command->add_option("--model", flags->run.model, "Hugging Face directory to start from");
-  flags->run.add_to(*command);
+  flags->add_to(*command);
   command->footer(
       "  treepo train configs/quickstart.toml --set rollout.width=8\n"
       "  treepo train --resume runs/quickstart --set train.max_steps=300");
   command->callback([flags, &exit_code] {
-    if (flags->config.empty() && flags->resume.empty()) {
-      throw CLI::RequiredError("a configuration file, or --resume DIR");
-    }
+    flags->check_given();
     run_train(*flags, exit_code);
   });
 }

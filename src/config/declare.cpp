@@ -314,6 +314,9 @@ void declare_update(OptionTable& table, UpdateOptions& o) {
   table.add("logit_chunk_tokens", o.logit_chunk_tokens, kPositive,
             "tokens whose logits exist at once; less memory, same result");
   table.add("packed", o.packed, "run tokens that trajectories share once; false: each apart");
+  table.add("checkpoint_layers", o.checkpoint_layers,
+            "keep only the input of each layer for the backward pass, which runs the layer again: "
+            "less memory, more time, the same gradients");
   table.add("recompute_old_logprobs", o.recompute_old_logprobs,
             "old log-probs from a forward pass before the update rather than from sampling");
 }
@@ -354,6 +357,16 @@ void declare_evaluate(OptionTable& table, EvaluateOptions& o) {
   table.add("greedy", o.greedy, "also one greedy answer for each problem", may_change);
 }
 
+void declare_sft(OptionTable& table, SftOptions& o) {
+  table.begin_section("sft", "Supervised training, `treepo sft`.");
+  table.add("train", o.train, "file of examples: {\"prompt\", \"response\"} on each line");
+  table.add("test", o.test, "file of held-out examples; empty: no evaluation");
+  table.add("batch", o.batch, kPositive, "examples in each optimiser step");
+  table.add("max_tokens", o.max_tokens, kCount,
+            "examples with more tokens are left out; 0: none is, and one that exceeds the model's "
+            "context is an error");
+}
+
 }  // namespace
 
 OptionTable declare_options(RunOptions& options) {
@@ -372,6 +385,7 @@ OptionTable declare_options(RunOptions& options) {
   declare_update(table, options.update);
   declare_train(table, options.train);
   declare_evaluate(table, options.evaluate);
+  declare_sft(table, options.sft);
   return table;
 }
 

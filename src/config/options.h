@@ -116,7 +116,8 @@ struct UpdateOptions {
   int64_t updates_per_batch = 4;
   int64_t max_tokens = 8192;  // packed tokens run at once; gradients accumulate over packs
   int64_t logit_chunk_tokens = 1024;
-  bool packed = true;  // false: every trajectory apart
+  bool packed = true;              // false: every trajectory apart
+  bool checkpoint_layers = false;  // backward runs each layer again
   bool recompute_old_logprobs = false;
 };
 
@@ -165,6 +166,14 @@ struct EvaluateOptions {
   bool greedy = true;  // also one greedy answer for each query
 };
 
+// Supervised training. Steps, epochs, seed, folder and checkpoints are TrainOptions', evaluation's
+// rhythm is EvaluateOptions'.
+struct SftOptions {
+  std::string train, test;  // JSON lines {"prompt", "response"}
+  int64_t batch = 16;       // examples in each optimiser step
+  int64_t max_tokens = 0;   // longer examples are left out; 0: none is
+};
+
 struct RunOptions {
   ModelOptions model;
   DataOptions data;
@@ -180,6 +189,7 @@ struct RunOptions {
   UpdateOptions update;
   TrainOptions train;
   EvaluateOptions evaluate;
+  SftOptions sft;
 };
 
 }  // namespace treepo

@@ -264,6 +264,12 @@ void validate_sources(const RunOptions& o) {
       .or_else("set reward.kind = \"carry\"");
 }
 
+void validate_run_directory(const TrainOptions& train) {
+  Rule(!train.run_dir.empty(), "a run needs a directory")
+      .given("train.run_dir", "\"\"")
+      .or_else("set train.run_dir, for example to runs/first");
+}
+
 }  // namespace
 
 void validate(const RunOptions& options) {
@@ -308,9 +314,21 @@ void validate_for_training(const RunOptions& options) {
       .given("rollout.width", options.rollout.width)
       .given("train.dynamic_sampling", options.train.dynamic_sampling)
       .or_else("raise rollout.width, or set train.dynamic_sampling = false");
-  Rule(!options.train.run_dir.empty(), "a run needs a directory")
-      .given("train.run_dir", "\"\"")
-      .or_else("set train.run_dir, for example to runs/first");
+  validate_run_directory(options.train);
+}
+
+void validate_for_sft(const RunOptions& options) {
+  validate(options);
+  Rule(!options.sft.train.empty(), "there is nothing to learn from: sft.train is empty")
+      .given("sft.train", "\"\"")
+      .or_else("set sft.train to a file of JSON lines {\"prompt\", \"response\"}");
+  Rule(options.warm_start.steps == 0,
+       "a warm start belongs to reinforcement learning; supervised training is one itself")
+      .given("warm_start.steps", options.warm_start.steps)
+      .or_else("set warm_start.steps = 0");
+  if (options.model.path.empty())
+    validate_fresh_model(options.model, longest_response(options.rollout, options.stop));
+  validate_run_directory(options.train);
 }
 
 }  // namespace treepo

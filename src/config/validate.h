@@ -12,4 +12,7 @@ void validate(const RunOptions& options);
 // that fits, and something to learn from.
 void validate_for_training(const RunOptions& options);
 
+// And what `treepo sft` needs.
+void validate_for_sft(const RunOptions& options);
+
 }  // namespace treepo

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "base/error.h"
+#include "model/kernel_type.h"
 
 namespace treepo {
 namespace {
@@ -16,6 +18,8 @@ namespace {
 constexpr int64_t kNormBlock = 8192;
 // Below this many elements a second thread costs more than it brings.
 constexpr int64_t kGrain = 1 << 17;
+// Elements whose weights are still in the cache when they are rounded.
+constexpr int64_t kCachedBlock = 4096;
 // As clip_grad_norm_ adds to the norm.
 constexpr double kClipEpsilon = 1e-6;
 
@@ -80,16 +84,41 @@ TREEPO_NO_MATH_ERRNO void update_block(T* weights, const T* gradients, T* m, T* 
   }
 }
 
-template <typename T>
+template <typename Half>
+void round_block(const float* from, Half* to, int64_t size) {
+  for (int64_t i = 0; i < size; ++i) {
+    if constexpr (std::is_same_v<Half, BFloat16>)
+      to[i] = to_bfloat16(from[i]);
+    else
+      to[i] = from[i];
+  }
+}
+
+// rounded: weights of half width that follow `weights`; null: none.
+template <typename T, typename Half = BFloat16>
 void update_cpu(const at::Tensor& weights, const at::Tensor& gradients, const AdamWState& state,
-                const ParameterRange& range, const Coefficients<T>& c) {
+                const ParameterRange& range, const Coefficients<T>& c, Half* rounded = nullptr) {
   T* w = weights.data_ptr<T>();
   const T* g = gradients.const_data_ptr<T>();
   T* m = state.first_moment.data_ptr<T>();
   T* v = state.second_moment.data_ptr<T>();
   at::parallel_for(range.begin, range.end, kGrain, [&](int64_t begin, int64_t end) {
-    update_block(w + begin, g + begin, m + begin, v + begin, end - begin, c);
+    for (int64_t at = begin; at < end; at += kCachedBlock) {
+      const int64_t size = std::min(kCachedBlock, end - at);
+      update_block(w + at, g + at, m + at, v + at, size, c);
+      if constexpr (std::is_same_v<T, float>)
+        if (rounded != nullptr) round_block(w + at, rounded + at, size);
+    }
   });
+}
+
+// The float32 copy and the weights that follow it.
+void update_master_cpu(at::Tensor& weights, const at::Tensor& gradients, const AdamWState& state,
+                       const ParameterRange& range, const Coefficients<float>& c) {
+  if (weights.scalar_type() == at::kBFloat16)
+    update_cpu(state.master, gradients, state, range, c, mutable_elements<BFloat16>(weights));
+  else
+    update_cpu(state.master, gradients, state, range, c, weights.data_ptr<c10::Half>());
 }
 
 void update_by_operations(at::Tensor weights, const at::Tensor& gradients, at::Tensor m,
@@ -98,11 +127,6 @@ void update_by_operations(at::Tensor weights, const at::Tensor& gradients, at::T
   m.lerp_(g, c.beta1_rest);
   v.mul_(c.beta2).addcmul_(g, g, c.beta2_rest);
   weights.mul_(c.keep).addcdiv_(m, v.sqrt().mul_(c.root_scale).add_(c.epsilon), -c.step_size);
-}
-
-bool has_cpu_kernel(const at::Tensor& weights) {
-  return weights.is_cpu() &&
-         (weights.scalar_type() == at::kFloat || weights.scalar_type() == at::kDouble);
 }
 
 bool is_half(const at::Tensor& weights) {
@@ -143,10 +167,11 @@ AdamW::AdamW(at::Tensor weights, at::Tensor gradients, std::vector<ParameterRang
       gradients_(gradients.detach()),
       ranges_(std::move(ranges)),
       options_(options) {
-  TREEPO_CHECK(weights_.dim() == 1 && weights_.is_contiguous() && gradients_.is_contiguous() &&
-                   weights_.sizes() == gradients_.sizes() &&
-                   weights_.scalar_type() == gradients_.scalar_type(),
-               "weights and gradients differ or are not flat");
+  TREEPO_CHECK(
+      weights_.dim() == 1 && weights_.is_contiguous() && gradients_.is_contiguous() &&
+          weights_.sizes() == gradients_.sizes() &&
+          gradients_.scalar_type() == (is_half(weights_) ? at::kFloat : weights_.scalar_type()),
+      "weights and gradients differ or are not flat");
   for (const ParameterRange& range : ranges_) {
     TREEPO_CHECK(0 <= range.begin && range.begin <= range.end && range.end <= weights_.numel(),
                  "range [{}, {}) of {} weights", range.begin, range.end, weights_.numel());
@@ -171,24 +196,27 @@ StepReport AdamW::step(double learning_rate) {
 }
 
 void AdamW::update(double learning_rate, double gradient_scale) {
-  const at::Tensor& target = state_.master.defined() ? state_.master : weights_;
+  const bool has_master = state_.master.defined();
+  const at::Tensor& target = has_master ? state_.master : weights_;
   for (const ParameterRange& range : ranges_) {
     const auto c = [&]<typename T>(T) {
       return coefficients<T>(options_, learning_rate, gradient_scale, range.decay, state_.steps);
     };
-    if (!has_cpu_kernel(target) || target.scalar_type() != gradients_.scalar_type()) {
+    if (!target.is_cpu()) {
       const auto part = [&](const at::Tensor& t) {
         return t.narrow(0, range.begin, range.end - range.begin);
       };
       update_by_operations(part(target), part(gradients_), part(state_.first_moment),
                            part(state_.second_moment), c(double{}));
+      if (has_master) part(weights_).copy_(part(state_.master));
+    } else if (has_master) {
+      update_master_cpu(weights_, gradients_, state_, range, c(float{}));
     } else if (target.scalar_type() == at::kFloat) {
       update_cpu<float>(target, gradients_, state_, range, c(float{}));
     } else {
       update_cpu<double>(target, gradients_, state_, range, c(double{}));
     }
   }
-  if (state_.master.defined()) weights_.copy_(state_.master);
 }
 
 void AdamW::restore(const AdamWState& state) {

@@ -29,12 +29,14 @@ struct StepReport {
 
 // AdamW (arXiv 1711.05101) on flat tensors with the arithmetic of torch.optim.AdamW: decoupled
 // weight decay, bias correction, epsilon outside the root; gradients clipped by global norm as
-// torch.nn.utils.clip_grad_norm_ does. One pass over memory on the CPU. The result depends on
+// torch.nn.utils.clip_grad_norm_ does. On the CPU one pass over memory for the norm and one for the
+// update, in which a float32 copy of half-width weights is rounded to them. The result depends on
 // neither the number of threads nor the order of their work.
 class AdamW {
  public:
-  // weights and gradients: flat, contiguous, of one size, dtype and device; the optimiser keeps
-  // references to both. Elements outside all ranges (padding) stay as they are.
+  // weights and gradients: flat, contiguous, of one size and device; gradients of half-width
+  // weights are float32, else both have one dtype. The optimiser keeps references to both. Elements
+  // outside all ranges (padding) stay as they are.
   AdamW(at::Tensor weights, at::Tensor gradients, std::vector<ParameterRange> ranges,
         const OptimizerOptions& options);
 

@@ -24,12 +24,20 @@ at::Tensor tensor_like(std::span<const double> values, const at::Tensor& like) {
 
 TokenLogprobs run_pack(const Decoder& decoder, const PackedTrees& pack,
                        const PackRunOptions& options) {
-  const at::Tensor hidden = packed_hidden(decoder, pack.sequence);
+  const at::Tensor hidden = packed_hidden(decoder, pack.sequence, options.checkpoint_layers);
   if (options.checked) check_packed_hidden(decoder, pack.sequence, hidden);
   // Copies: backward reads them after the pack may be gone.
   return token_logprobs(hidden, decoder.head_weight(), view_of(pack.source_row).clone(),
                         view_of(pack.target_source).clone(), view_of(pack.target_token).clone(),
-                        options.temperature, options.logit_chunk_tokens);
+                        options.temperature, options.logit_chunk_tokens, decoder.head_gradient());
+}
+
+TargetScores score_pack(const Decoder& decoder, const PackedTrees& pack,
+                        const PackRunOptions& options) {
+  const at::NoGradGuard no_grad;
+  return score_targets(packed_hidden(decoder, pack.sequence), decoder.head_weight(),
+                       view_of(pack.source_row), view_of(pack.target_source),
+                       view_of(pack.target_token), options.logit_chunk_tokens);
 }
 
 std::vector<double> to_host(const at::Tensor& values) {

@@ -15,7 +15,8 @@ struct PackRunOptions {
   double temperature = 1.0;   // that of sampling
   int64_t max_tokens = 8192;  // packed tokens run at once
   int64_t logit_chunk_tokens = 1024;
-  bool packed = true;  // false: every trajectory apart
+  bool packed = true;              // false: every trajectory apart
+  bool checkpoint_layers = false;  // backward runs each layer again: less memory, more time
   // Hold each forward pass against plain tensor operations (check_packed_hidden).
   bool checked = false;
 };
@@ -24,6 +25,10 @@ struct PackRunOptions {
 // on.
 TokenLogprobs run_pack(const Decoder& decoder, const PackedTrees& pack,
                        const PackRunOptions& options);
+
+// The same targets without gradients, at temperature 1.
+TargetScores score_pack(const Decoder& decoder, const PackedTrees& pack,
+                        const PackRunOptions& options);
 
 std::vector<double> to_host(const at::Tensor& values);
 

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "model/kernel_choice.h"
+
 namespace treepo {
 
 struct TokenLogprobs {
@@ -19,10 +21,24 @@ struct TokenLogprobs {
 //   source_row     [S] int64 rows of hidden, ascending
 //   target_source  [M] int64 indices into source_row, ascending
 //   target_token   [M] int64
+// Where `weight_gradient` is defined ([V, H], of the softmax's dtype) backward adds the gradient of
+// head_weight to it, and autograd sees none: that saves tensors of the weight's size.
 // The index tensors lie on the CPU. Softmax and results are float32 for half types, else of
 // hidden's dtype. Repeated runs give the same bits.
 TokenLogprobs token_logprobs(const at::Tensor& hidden, const at::Tensor& head_weight,
                              const at::Tensor& source_row, const at::Tensor& target_source,
-                             const at::Tensor& target_token, double temperature, int64_t chunk);
+                             const at::Tensor& target_token, double temperature, int64_t chunk,
+                             const at::Tensor& weight_gradient = {},
+                             KernelChoice kernels = KernelChoice::best);
+
+struct TargetScores {
+  at::Tensor logprob;      // [M] as above, temperature 1
+  at::Tensor most_likely;  // [M] bool: no other token has a larger logit
+};
+
+// The same targets without gradients.
+TargetScores score_targets(const at::Tensor& hidden, const at::Tensor& head_weight,
+                           const at::Tensor& source_row, const at::Tensor& target_source,
+                           const at::Tensor& target_token, int64_t chunk);
 
 }  // namespace treepo

@@ -6,8 +6,10 @@
 #include <numbers>
 
 #include "base/error.h"
+#include "model/embedding.h"
 #include "model/linear.h"
 #include "model/ops.h"
+#include "model/recompute.h"
 
 namespace treepo {
 
@@ -127,6 +129,10 @@ const at::Tensor& Decoder::head_weight() const {
   return parameters_.tensor(config_.tie_embeddings ? embedding_ : head_);
 }
 
+at::Tensor Decoder::head_gradient() const {
+  return parameters_.gradient(config_.tie_embeddings ? embedding_ : head_);
+}
+
 at::Tensor Decoder::projected(const at::Tensor& x, int64_t weight, int64_t bias,
                               KernelChoice kernels, const at::Tensor& residual) const {
   return linear(x, parameters_.tensor(weight), bias < 0 ? at::Tensor() : parameters_.tensor(bias),
@@ -156,25 +162,48 @@ at::Tensor Decoder::mlp(const Layer& layer, const at::Tensor& x, KernelChoice ke
   return projected(inner, layer.down_weight, layer.down_bias, kernels, x);
 }
 
+at::Tensor Decoder::embedded(const at::Tensor& tokens) const {
+  return embedding_rows(parameters_.tensor(embedding_), tokens, parameters_.gradient(embedding_));
+}
+
+// rows: only these go on after attention.
+at::Tensor Decoder::run_layer(size_t index, at::Tensor x, const at::Tensor& rope,
+                              AttentionLayer& attention, const std::optional<at::Tensor>& rows,
+                              KernelChoice kernels) const {
+  const Layer& layer = layers_[index];
+  const at::Tensor normed =
+      rms_norm(x, parameters_.tensor(layer.input_norm), config_.rms_norm_eps, kernels);
+  const at::Tensor qkv = queries_keys_values(layer, normed, rope, kernels);
+  at::Tensor attended = attention.attend(static_cast<int64_t>(index), qkv);
+  if (rows) {
+    attended = attended.index_select(0, *rows);
+    x = x.index_select(0, *rows);
+  }
+  x = projected(attended, layer.output_weight, layer.output_bias, kernels, x);
+  return mlp(layer, x, kernels);
+}
+
 at::Tensor Decoder::hidden(const at::Tensor& tokens, const at::Tensor& positions,
                            AttentionLayer& attention, const std::optional<at::Tensor>& rows,
                            KernelChoice kernels) const {
-  const double eps = config_.rms_norm_eps;
   const at::Tensor rope = rope_table_.index_select(0, positions);
-  at::Tensor x = at::embedding(parameters_.tensor(embedding_), tokens);
+  at::Tensor x = embedded(tokens);
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const Layer& layer = layers_[i];
-    const at::Tensor normed = rms_norm(x, parameters_.tensor(layer.input_norm), eps, kernels);
-    const at::Tensor qkv = queries_keys_values(layer, normed, rope, kernels);
-    at::Tensor attended = attention.attend(static_cast<int64_t>(i), qkv);
-    if (rows && i + 1 == layers_.size()) {  // the rest of the last layer serves no other row
-      attended = attended.index_select(0, *rows);
-      x = x.index_select(0, *rows);
-    }
-    x = projected(attended, layer.output_weight, layer.output_bias, kernels, x);
-    x = mlp(layer, x, kernels);
+    const bool last = i + 1 == layers_.size();  // its end serves no row that is not asked for
+    x = run_layer(i, x, rope, attention, last ? rows : std::nullopt, kernels);
   }
-  return rms_norm(x, parameters_.tensor(final_norm_), eps, kernels);
+  return rms_norm(x, parameters_.tensor(final_norm_), config_.rms_norm_eps, kernels);
+}
+
+at::Tensor Decoder::hidden_recomputed(const at::Tensor& tokens, const at::Tensor& positions,
+                                      std::shared_ptr<AttentionLayer> attention) const {
+  const at::Tensor rope = rope_table_.index_select(0, positions);
+  at::Tensor x = embedded(tokens);
+  for (size_t i = 0; i < layers_.size(); ++i)
+    x = recomputed(x, [this, i, rope, attention](const at::Tensor& input) {
+      return run_layer(i, input, rope, *attention, {}, KernelChoice::best);
+    });
+  return rms_norm(x, parameters_.tensor(final_norm_), config_.rms_norm_eps);
 }
 
 }  // namespace treepo

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,8 +46,14 @@ class Decoder {
 
   Decoder copy_on(c10::Device device) const;  // the same weights there
 
+  // The same with less memory for the backward pass, which runs each layer again from its input:
+  // gradients are equal bit by bit. The decoder must outlive it.
+  at::Tensor hidden_recomputed(const at::Tensor& tokens, const at::Tensor& positions,
+                               std::shared_ptr<AttentionLayer> attention) const;
+
   // [vocab_size, hidden_size]: logits = hidden · head_weightᵀ. The embedding itself where tied.
   const at::Tensor& head_weight() const;
+  at::Tensor head_gradient() const;  // undefined before parameters().enable_gradients()
 
   const ModelConfig& config() const { return config_; }
   ParameterStore& parameters() { return parameters_; }
@@ -76,6 +83,10 @@ class Decoder {
   at::Tensor queries_keys_values(const Layer& layer, const at::Tensor& x, const at::Tensor& rope,
                                  KernelChoice kernels) const;
   at::Tensor mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels) const;
+  at::Tensor embedded(const at::Tensor& tokens) const;
+  at::Tensor run_layer(size_t index, at::Tensor x, const at::Tensor& rope,
+                       AttentionLayer& attention, const std::optional<at::Tensor>& rows,
+                       KernelChoice kernels) const;
 
   ModelConfig config_;
   ParameterStore parameters_;

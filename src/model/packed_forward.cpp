@@ -2,7 +2,11 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
+#include <utility>
+
 #include "base/error.h"
+#include "model/kernel_choice.h"
 #include "model/packed_attention.h"
 #include "model/side_by_side.h"
 
@@ -49,37 +53,50 @@ class TracedAttention : public AttentionLayer {
   LayerTrace& trace_;
 };
 
-at::Tensor run_packed(const Decoder& decoder, const PackedSequence& sequence, KernelChoice kernels,
-                      LayerTrace* trace) {
+// What the decoder runs on.
+struct PackedInput {
+  at::Tensor tokens, positions;
+  std::shared_ptr<PackedAttention> attention;
+};
+
+PackedInput packed_input(const Decoder& decoder, const PackedSequence& sequence,
+                         KernelChoice kernels) {
   check_ranges(decoder, sequence);
   const ModelConfig& config = decoder.config();
   const c10::Device device = decoder.device();
   const int32_t block = device.is_cpu() ? kCpuBlock : kDeviceBlock;
-  PackedAttention attention(
-      {.num_heads = static_cast<int32_t>(config.num_heads),
-       .num_kv_heads = static_cast<int32_t>(config.num_kv_heads),
-       .head_dim = static_cast<int32_t>(config.head_dim)},
-      std::make_shared<PackedAttentionPlan>(plan_packed_attention(sequence.subtree_end, block)),
-      kernels);
-  const at::Tensor tokens = to_device(sequence.tokens, device),
-                   positions = to_device(sequence.positions, device);
-  if (trace == nullptr) return decoder.hidden(tokens, positions, attention, {}, kernels);
-  TracedAttention traced(attention, *trace);
-  return decoder.hidden(tokens, positions, traced, {}, kernels);
+  const AttentionShape shape = {.num_heads = static_cast<int32_t>(config.num_heads),
+                                .num_kv_heads = static_cast<int32_t>(config.num_kv_heads),
+                                .head_dim = static_cast<int32_t>(config.head_dim)};
+  auto plan =
+      std::make_shared<PackedAttentionPlan>(plan_packed_attention(sequence.subtree_end, block));
+  return {to_device(sequence.tokens, device), to_device(sequence.positions, device),
+          std::make_shared<PackedAttention>(shape, std::move(plan), kernels)};
+}
+
+at::Tensor run_packed(const Decoder& decoder, const PackedSequence& sequence, KernelChoice kernels,
+                      LayerTrace* trace = nullptr) {
+  const PackedInput input = packed_input(decoder, sequence, kernels);
+  if (trace == nullptr)
+    return decoder.hidden(input.tokens, input.positions, *input.attention, {}, kernels);
+  TracedAttention traced(*input.attention, *trace);
+  return decoder.hidden(input.tokens, input.positions, traced, {}, kernels);
 }
 
 }  // namespace
 
 at::Tensor packed_hidden(const Decoder& decoder, const PackedSequence& sequence,
-                         KernelChoice kernels) {
-  return run_packed(decoder, sequence, kernels, nullptr);
+                         bool checkpoint_layers) {
+  if (!checkpoint_layers) return run_packed(decoder, sequence, KernelChoice::best);
+  const PackedInput input = packed_input(decoder, sequence, KernelChoice::best);
+  return decoder.hidden_recomputed(input.tokens, input.positions, input.attention);
 }
 
 void check_packed_hidden(const Decoder& decoder, const PackedSequence& sequence,
                          const at::Tensor& hidden) {
   const at::NoGradGuard no_gradients;
   const double tolerance = side_by_side_tolerance(decoder.dtype());
-  const at::Tensor plain = run_packed(decoder, sequence, KernelChoice::tensor_operations, nullptr);
+  const at::Tensor plain = run_packed(decoder, sequence, KernelChoice::tensor_operations);
   const auto difference = first_difference(hidden.detach(), plain, tolerance);
   if (!difference) return;
   LayerTrace best, tensors;

@@ -35,9 +35,18 @@ at::Tensor ParameterStore::view(const at::Tensor& flat, const Layout& layout) co
 
 void ParameterStore::enable_gradients() {
   if (gradients_.defined()) return;
-  gradients_ = at::zeros_like(values_);
+  gradients_ = at::zeros_like(values_, values_.options().dtype(gradient_dtype()));
   for (size_t i = 0; i < layouts_.size(); ++i)
     tensors_[i].mutable_grad() = view(gradients_, layouts_[i]);
+}
+
+at::Tensor ParameterStore::gradient(int64_t index) const {
+  return gradients_.defined() ? view(gradients_, layouts_[static_cast<size_t>(index)])
+                              : at::Tensor();
+}
+
+c10::ScalarType ParameterStore::gradient_dtype() const {
+  return dtype_ == at::kDouble ? at::kDouble : at::kFloat;
 }
 
 void ParameterStore::zero_gradients() {

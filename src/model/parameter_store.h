@@ -10,7 +10,8 @@
 namespace treepo {
 
 // All weights of a model as views into one flat tensor, and their gradients as views into another
-// of the same layout: optimiser, gradient norm and checkpoint are one pass over memory.
+// of the same layout: optimiser, gradient norm and checkpoint are one pass over memory. Gradients
+// of bfloat16 and float16 weights are float32, so that sums over packs keep what is small.
 //
 // A parameter may hold several published tensors, rows below rows, so that one matrix product
 // serves them all: q, k and v, or gate and up. Under its Hugging Face name each is a slice:
@@ -40,6 +41,7 @@ class ParameterStore {
   at::Tensor& values() { return values_; }  // [padded count]
   const at::Tensor& values() const { return values_; }
   const at::Tensor& gradients() const { return gradients_; }  // undefined before enable_gradients()
+  at::Tensor gradient(int64_t index) const;  // view of one parameter; undefined likewise
 
   // Makes the flat gradient tensor, 0, and hooks autograd to it. Nothing if it is there already.
   void enable_gradients();
@@ -52,6 +54,7 @@ class ParameterStore {
   int64_t count() const { return count_; }  // of parameters, padding left out
   c10::Device device() const { return device_; }
   c10::ScalarType dtype() const { return dtype_; }
+  c10::ScalarType gradient_dtype() const;
 
  private:
   struct Layout {

@@ -78,4 +78,22 @@ LoadedModel load_model(const ModelOptions& options, uint64_t seed, const std::st
   return {fresh_decoder(config, options, seed), std::move(tokenizer), options.path};
 }
 
+LoadedModel load_run_model(const RunOptions& options, const std::string& scratch_dir,
+                           const std::optional<std::string>& checkpoint,
+                           const BeforeWeights& before_weights) {
+  ModelOptions model = options.model;
+  if (checkpoint) {
+    model.path = *checkpoint;
+    model.random_weights = false;
+  }
+  return load_model(model, static_cast<uint64_t>(options.train.seed), scratch_dir, before_weights);
+}
+
+void keep_tokenizer(LoadedModel& model, const std::string& folder) {
+  if (model.tokenizer_dir == folder) return;
+  file_system().make_directories(folder);
+  copy_tokenizer_files(model.tokenizer_dir, folder);
+  model.tokenizer_dir = folder;
+}
+
 }  // namespace treepo

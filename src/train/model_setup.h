@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "config/options.h"
@@ -28,6 +29,15 @@ void check_context(const ModelConfig& config, const RunOptions& options);
 // `scratch_dir`. Throws Error if tokenizer and model don't fit together.
 LoadedModel load_model(const ModelOptions& options, uint64_t seed, const std::string& scratch_dir,
                        const BeforeWeights& before_weights = {});
+
+// The model that a run trains: as `options` name it, or of the checkpoint that it goes on from.
+LoadedModel load_run_model(const RunOptions& options, const std::string& scratch_dir,
+                           const std::optional<std::string>& checkpoint,
+                           const BeforeWeights& before_weights = {});
+
+// Makes checkpoints take their tokenizer from this folder of the run: the model's own may vanish,
+// as the checkpoint that a run goes on from does.
+void keep_tokenizer(LoadedModel& model, const std::string& folder);
 
 // For commands that only read: the path must be set.
 LoadedModel load_model_directory(const ModelOptions& options,

@@ -23,6 +23,8 @@ struct RunLogs {
   JsonLinesFile samples;
 };
 
+enum class RunStart { fresh, resume };
+
 // Makes the folder of a new run. Throws Error where one is there already, or it can't be written.
 void create_run_directory(const RunPaths& paths);
 

@@ -21,19 +21,6 @@ namespace treepo {
 
 namespace {
 
-// A run that resumes takes model and tokenizer from its newest checkpoint.
-LoadedModel load_run_model(const RunOptions& options, const RunPaths& paths,
-                           const std::optional<std::string>& checkpoint,
-                           const BeforeWeights& before_weights) {
-  ModelOptions model = options.model;
-  if (checkpoint) {
-    model.path = *checkpoint;
-    model.random_weights = false;
-  }
-  return load_model(model, static_cast<uint64_t>(options.train.seed), paths.tokenizer,
-                    before_weights);
-}
-
 RolloutSettings training_rollout(const RunOptions& options, const TokenText& text) {
   return {.growth = options.rollout,
           .stop = options.stop,
@@ -49,6 +36,7 @@ PackRunOptions pack_run_options(const RunOptions& options) {
           .max_tokens = options.update.max_tokens,
           .logit_chunk_tokens = options.update.logit_chunk_tokens,
           .packed = options.update.packed,
+          .checkpoint_layers = options.update.checkpoint_layers,
           .checked = is_checked_device(options.model.device)};
 }
 
@@ -92,7 +80,7 @@ Trainer::Trainer(RunOptions options, Start start)
       state_(checkpoint_ ? CheckpointStore::load_state(*checkpoint_) : TrainState{}),
       verifier_(make_verifier(options_.reward)),
       data_(load_data_set(options_.data)),
-      model_(load_run_model(options_, paths_, checkpoint_,
+      model_(load_run_model(options_, paths_.tokenizer, checkpoint_,
                             [this](const ModelConfig& config, const Tokenizer& tokenizer) {
                               check_problems(data_, *verifier_, options_, config, tokenizer);
                             })),
@@ -104,7 +92,7 @@ Trainer::Trainer(RunOptions options, Start start)
       collector_(options_, *data_.train, text_, *verifier_, engine_) {
   state_.threads = use_threads(resumed_threads(options_.train.threads, state_.threads));
   if (start == Start::fresh) create_run_directory(paths_);
-  keep_tokenizer();
+  keep_tokenizer(model_, paths_.tokenizer);
   checkpoints_.remove_incomplete();
   if (checkpoint_) {
     optimizer_.restore(CheckpointStore::load_optimizer(*checkpoint_));
@@ -344,13 +332,6 @@ bool Trainer::evaluate_and_log() {
            greedy < 0 ? "" : fmt::format("  greedy {:.1f} %", 100 * greedy), summary.num_problems,
            summary.num_samples);
   return improved;
-}
-
-void Trainer::keep_tokenizer() {
-  if (model_.tokenizer_dir == paths_.tokenizer) return;
-  file_system().make_directories(paths_.tokenizer);
-  copy_tokenizer_files(model_.tokenizer_dir, paths_.tokenizer);
-  model_.tokenizer_dir = paths_.tokenizer;
 }
 
 void Trainer::keep_reference() {

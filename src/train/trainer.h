@@ -39,7 +39,7 @@ struct TrainSummary {
 // The whole loop: warm start, then for each step sample, verify, credit, update, log.
 class Trainer {
  public:
-  enum class Start { fresh, resume };
+  using Start = RunStart;
 
   // fresh: makes options.train.run_dir and saves the resolved options in it. resume: goes on from
   // its newest checkpoint, or from the beginning where there is none yet.
@@ -60,9 +60,6 @@ class Trainer {
   void log_samples(const CollectedBatch& batch);
   RolloutCallbacks rollout_callbacks(Progress& progress);
   bool evaluate_and_log();  // whether it is the best so far
-  // Makes checkpoints take their tokenizer from the run's folder: the model's own may vanish, as
-  // the checkpoint that a run goes on from does.
-  void keep_tokenizer();
   void keep_reference();
   void load_reference();
   c10::ScalarType reference_dtype() const;

@@ -42,7 +42,7 @@ TEST(Declare, EveryFieldOfEveryStructIsAnOptionInTheSameOrder) {
   const std::string header = read_file(TREEPO_SOURCE_DIR "/src/config/options.h") +
                              read_file(TREEPO_SOURCE_DIR "/src/config/growth_options.h");
   std::map<std::string, std::string> bodies;
-  const std::regex definition(R"(struct (\w+) \{([^}]*)\};)");
+  const std::regex definition(R"(struct (\w+) \{([\s\S]*?)\n\};)");
   for (std::sregex_iterator it(header.begin(), header.end(), definition), end; it != end; ++it)
     bodies[(*it)[1]] = (*it)[2];
   ASSERT_TRUE(bodies.contains("RunOptions"));

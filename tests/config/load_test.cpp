@@ -140,8 +140,9 @@ TEST_F(LoadTest, ShippedConfigurationsLoad) {
     if (!name.ends_with(".toml")) continue;
     std::vector<std::string> overrides;
     if (name == "digits.toml") overrides = {"model.path=DIR", "data.train=a", "data.test=b"};
-    EXPECT_NO_THROW(validate_for_training(load_options(join_path(directory, name), overrides)))
-        << name;
+    if (name == "sft.toml") overrides = {"model.path=DIR", "sft.train=a"};
+    const auto validate_all = name == "sft.toml" ? validate_for_sft : validate_for_training;
+    EXPECT_NO_THROW(validate_all(load_options(join_path(directory, name), overrides))) << name;
   }
 }
 

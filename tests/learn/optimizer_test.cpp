@@ -21,7 +21,7 @@ struct Problem {
   Problem(int64_t size, c10::ScalarType dtype, uint64_t seed = 5) {
     at::manual_seed(seed);
     weights = at::randn({size}, at::kDouble).to(dtype);
-    gradients = at::zeros_like(weights);
+    gradients = at::zeros({size}, dtype == at::kDouble ? at::kDouble : at::kFloat);
   }
   void draw_gradients() { gradients.copy_(at::randn({gradients.numel()}, at::kDouble)); }
 };
@@ -103,6 +103,31 @@ TEST(AdamW, EqualsPyTorch) {
     EXPECT_LT((w - p.weights).abs().max().item<double>(), tolerance);
     EXPECT_LT((m - optimizer.state().first_moment).abs().max().item<double>(), tolerance);
     EXPECT_LT((v - optimizer.state().second_moment).abs().max().item<double>(), tolerance);
+  }
+}
+
+// Half-width weights are the rounded float32 copy, which follows torch.optim.AdamW(fused=True) on
+// float32 weights of the same start, also where a step is too small to move a rounded weight.
+TEST(AdamW, HalfWidthWeightsFollowPyTorchOnTheirFloat32Copy) {
+  for (const auto dtype : {at::kBFloat16, at::kHalf}) {
+    constexpr int64_t kSize = 9001;  // more than one cached block
+    Problem p(kSize, dtype);
+    OptimizerOptions options = kOptions;
+    options.max_grad_norm = 0;
+    AdamW optimizer(p.weights, p.gradients, {{.begin = 0, .end = kSize}}, options);
+    at::Tensor w = p.weights.to(at::kFloat), m = at::zeros_like(w), v = at::zeros_like(w);
+    const at::Tensor start = p.weights.clone();
+    for (int step = 1; step <= 200; ++step) {
+      p.draw_gradients();
+      p.gradients.add_(0.5);  // a direction, so that small steps add up
+      optimizer.step(1e-5);
+      at::_fused_adamw_({w}, {p.gradients}, {m}, {v}, {}, {at::tensor(static_cast<float>(step))},
+                        /*lr=*/1e-5, options.beta1, options.beta2, options.weight_decay,
+                        options.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+      ASSERT_TRUE(p.weights.equal(optimizer.state().master.to(dtype))) << step;
+    }
+    EXPECT_LT((w - optimizer.state().master).abs().max().item<double>(), 2e-6);
+    EXPECT_FALSE(p.weights.equal(start));
   }
 }
 

@@ -14,10 +14,11 @@ const std::vector<Example> kExamples = {{.prompt = {2, 3}, .response = {4, 5, 1}
                                         {.prompt = {2, 6, 7}, .response = {8, 1}},
                                         {.prompt = {9}, .response = {10, 10, 10, 1}}};
 
-// Mean cross-entropy of the responses, each example run alone.
-double loss_one_by_one(const Decoder& decoder) {
+// Mean cross-entropy of the responses and how many of their tokens are the most likely ones, each
+// example run alone.
+std::pair<double, int64_t> score_one_by_one(const Decoder& decoder) {
   double sum = 0;
-  int64_t tokens = 0;
+  int64_t tokens = 0, right = 0;
   for (const Example& example : kExamples) {
     std::vector<int32_t> all = example.prompt;
     all.insert(all.end(), example.response.begin(), example.response.end());
@@ -31,10 +32,15 @@ double loss_one_by_one(const Decoder& decoder) {
     const at::Tensor logp = at::log_softmax(at::matmul(hidden, decoder.head_weight().t()), 1);
     for (size_t t = example.prompt.size(); t < all.size(); ++t) {
       sum -= logp[static_cast<int64_t>(t) - 1][all[t]].item<double>();
+      right += logp[static_cast<int64_t>(t) - 1].argmax().item<int64_t>() == all[t];
       ++tokens;
     }
   }
-  return sum / static_cast<double>(tokens);
+  return {sum / static_cast<double>(tokens), right};
+}
+
+double loss_one_by_one(const Decoder& decoder) {
+  return score_one_by_one(decoder).first;
 }
 
 TEST(Supervised, LossIsThatOfTheExamplesOneByOneWhateverThePacks) {
@@ -55,6 +61,25 @@ TEST(Supervised, LearnsTheExamplesByHeart) {
   AdamW optimizer = make_optimizer(decoder, {.weight_decay = 0});
   for (int step = 0; step < 60; ++step) supervised_update(decoder, optimizer, kExamples, 2e-2, {});
   EXPECT_LT(loss_one_by_one(decoder), 0.05);
+}
+
+TEST(Supervised, ScoresAreThoseOfTheExamplesOneByOneWhateverThePacks) {
+  for (const auto dtype : {at::kDouble, at::kFloat}) {
+    Decoder decoder = tiny_decoder(dtype);
+    AdamW optimizer = make_optimizer(decoder, {.weight_decay = 0});
+    for (int step = 0; step < 2; ++step) supervised_update(decoder, optimizer, kExamples, 1e-2, {});
+    const auto [loss, right] = score_one_by_one(decoder);
+    ASSERT_GT(right, 0);
+    ASSERT_LT(right, 9);
+    for (const int64_t max_tokens : {1, 5, 100}) {
+      const SupervisedScore score =
+          score_examples(decoder, kExamples, {.max_tokens = max_tokens, .logit_chunk_tokens = 2});
+      EXPECT_NEAR(score.loss, loss, dtype == at::kDouble ? 1e-12 : 1e-5);
+      EXPECT_EQ(score.token_accuracy, right / 9.0);
+      EXPECT_EQ(score.tokens, 9);
+    }
+  }
+  EXPECT_EQ(score_examples(tiny_decoder(at::kFloat), {}, {}).tokens, 0);
 }
 
 TEST(Supervised, NoTokensNoStep) {

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cstdlib>
+
 namespace treepo {
 namespace {
 
@@ -49,9 +51,10 @@ void compare(c10::ScalarType dtype, double tolerance) {
   const Problem p(dtype);
   for (const double temperature : {1.0, 0.7}) {
     const TokenLogprobs expected = p.twin(temperature);
-    for (const int64_t chunk : {1, 2, 3, 100}) {
-      const TokenLogprobs found =
-          token_logprobs(p.hidden, p.weight, p.rows, p.sources, p.tokens, temperature, chunk);
+    for (const int64_t chunk : {-100, -2, 1, 2, 3, 100}) {  // negative: by tensor operations
+      const TokenLogprobs found = token_logprobs(
+          p.hidden, p.weight, p.rows, p.sources, p.tokens, temperature, std::abs(chunk), {},
+          chunk < 0 ? KernelChoice::tensor_operations : KernelChoice::best);
       EXPECT_LT(relative(found.logprob, expected.logprob), tolerance);
       EXPECT_LT(relative(found.entropy, expected.entropy), tolerance);
       for (const bool with_entropy : {false, true}) {
@@ -84,6 +87,41 @@ TEST(TokenLogprobs, EntropyAloneHasAGradient) {
       relative(gradient(token_logprobs(p.hidden, p.weight, p.rows, p.sources, p.tokens, 1, 2)),
                gradient(p.twin(1))),
       1e-13);
+}
+
+// Two calls with a sink leave the sum of what autograd would have been given.
+TEST(TokenLogprobs, AddsTheWeightsGradientToTheSink) {
+  for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    const Problem p(dtype);
+    const at::Tensor sink = at::zeros({11, 6}, dtype == at::kDouble ? at::kDouble : at::kFloat);
+    const auto run = [&](const at::Tensor& gradient) {
+      return token_logprobs(p.hidden, p.weight, p.rows, p.sources, p.tokens, 0.7, 2, gradient);
+    };
+    const auto expected = p.gradients(run({}), true);
+    for (int i = 0; i < 2; ++i) {
+      const TokenLogprobs found = run(sink);
+      p.hidden.mutable_grad() = at::Tensor();
+      torch::autograd::backward({found.logprob, found.entropy},
+                                {p.logprob_weights.to(found.logprob.scalar_type()),
+                                 p.entropy_weights.to(found.logprob.scalar_type())});
+      EXPECT_FALSE(p.weight.grad().defined());
+      EXPECT_TRUE(p.hidden.grad().equal(expected[0]));
+    }
+    EXPECT_LT(relative(sink, 2 * expected[1].to(at::kDouble)), dtype == at::kDouble  ? 1e-15
+                                                               : dtype == at::kFloat ? 1e-6
+                                                                                     : 4e-3);
+  }
+}
+
+// A frozen head costs no product for its gradient.
+TEST(TokenLogprobs, FrozenWeightsGetNoGradient) {
+  Problem p(at::kDouble);
+  const auto expected = p.gradients(p.twin(1), true);
+  p.weight.set_requires_grad(false);
+  const TokenLogprobs found = token_logprobs(p.hidden, p.weight, p.rows, p.sources, p.tokens, 1, 2);
+  torch::autograd::backward({found.logprob, found.entropy}, {p.logprob_weights, p.entropy_weights});
+  EXPECT_LT(relative(p.hidden.grad(), expected[0]), 1e-13);
+  EXPECT_FALSE(p.weight.grad().defined());
 }
 
 TEST(TokenLogprobs, LargeLogitsStayFinite) {

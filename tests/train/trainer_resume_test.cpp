@@ -69,6 +69,27 @@ TEST(Resume, GoesOnBitByBitAfterAnInterrupt) {
   }
 }
 
+// The float32 copy of half-width weights is part of what a checkpoint keeps.
+TEST(Resume, HalfWidthWeightsGoOnBitByBit) {
+  const auto bfloat16_run = [] {
+    auto run = four_steps();
+    run->options.model.dtype = "bfloat16";
+    run->options.update.checkpoint_layers = true;
+    run->options.optimizer.learning_rate = 1e-4;  // below what bfloat16 weights resolve
+    return run;
+  };
+  const auto whole = bfloat16_run();
+  whole->train();
+  const auto run = bfloat16_run();
+  run->train(Trainer::Start::fresh, after_steps(3));
+  run->resume();
+  EXPECT_EQ(without_times(run->lines("metrics.jsonl")),
+            without_times(whole->lines("metrics.jsonl")));
+  const std::string last = "checkpoints/step-000004/";
+  for (const std::string file : {"model.safetensors", "optimizer.safetensors"})
+    EXPECT_EQ(read_file(run->path(last + file)), read_file(whole->path(last + file)));
+}
+
 TEST(Resume, AnInterruptAfterTheLastStepIsNone) {
   const auto run = four_steps();
   EXPECT_FALSE(run->train(Trainer::Start::fresh, after_steps(4)).interrupted);

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "app/run_flags.h"
+#include "train/run_directory.h"  // RunStart
+
+namespace treepo {
+
+// Flags of commands that make or go on with a run: CONFIG or --resume DIR, and RunFlags.
+struct RunStartFlags {
+  RunFlags run;
+  std::string config, resume;
+
+  void add_to(CLI::App& command);
+  void check_given() const;  // throws CLI::RequiredError where there is neither
+
+  // The options, held against `validate` and, for a run that goes on, against its saved ones.
+  std::pair<RunOptions, RunStart> resolve(
+      const std::function<void(const RunOptions&)>& validate) const;
+};
+
+// From now on the first Ctrl-C (or SIGTERM) makes interrupted() true, the second ends the process.
+void catch_interrupts();
+bool interrupted();
+
+}  // namespace treepo

@@ -1,0 +1,174 @@
+#include "train/sft.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/files.h"
+#include "base/log.h"
+#include "base/timer.h"
+#include "config/save.h"
+#include "data/examples.h"
+#include "learn/update.h"  // make_optimizer
+#include "train/threads.h"
+
+namespace treepo {
+
+namespace {
+
+// Checked against the model's context; those beyond sft.max_tokens are left out.
+std::vector<Example> load_examples(const std::string& path, const SftOptions& options,
+                                   const LoadedModel& model) {
+  const ModelConfig& config = model.decoder.config();
+  const int32_t eos = demonstration_eos(config.eos_token_ids);
+  std::vector<Example> examples;
+  int64_t left_out = 0;
+  for (const TextExample& text : read_examples(path)) {
+    Example example = tokenized_example(text.prompt, text.response, model.tokenizer, eos);
+    const int64_t tokens = std::ssize(example.prompt) + std::ssize(example.response);
+    if (example.prompt.empty())
+      throw Error(fmt::format("{}: the prompt is empty and the tokenizer adds no token of its own",
+                              text.where),
+                  "a model needs at least one token to go on from");
+    if (options.max_tokens > 0 && tokens > options.max_tokens) {
+      ++left_out;
+      continue;
+    }
+    if (tokens > config.max_positions)
+      throw Error(
+          fmt::format("{}: prompt and response have {} tokens, the model's context {}", text.where,
+                      tokens, config.max_positions),
+          fmt::format("set sft.max_tokens = {} to leave such examples out", config.max_positions));
+    examples.push_back(std::move(example));
+  }
+  if (left_out > 0)
+    log_warning("{}: {} of {} examples have more than {} tokens and are left out", path, left_out,
+                left_out + std::ssize(examples), options.max_tokens);
+  if (examples.empty())
+    throw Error(path + ": every example is longer than sft.max_tokens",
+                fmt::format("raise sft.max_tokens = {}", options.max_tokens));
+  return examples;
+}
+
+int64_t total_steps(const RunOptions& options, size_t num_examples) {
+  if (options.train.epochs == 0) return options.train.max_steps;
+  const double examples = options.train.epochs * static_cast<double>(num_examples);
+  const double steps = std::ceil(examples / static_cast<double>(options.sft.batch));
+  return std::min(options.train.max_steps, static_cast<int64_t>(steps));
+}
+
+}  // namespace
+
+SftTrainer::SftTrainer(RunOptions options, RunStart start)
+    : options_(std::move(options)),
+      paths_(options_.train.run_dir),
+      checkpoints_(paths_.root, options_.train.keep_checkpoints),
+      checkpoint_(start == RunStart::resume ? checkpoints_.latest() : std::nullopt),
+      state_(checkpoint_ ? CheckpointStore::load_state(*checkpoint_) : TrainState{}),
+      model_(load_run_model(options_, paths_.tokenizer, checkpoint_)),
+      train_(load_examples(options_.sft.train, options_.sft, model_)),
+      test_(options_.sft.test.empty() ? std::vector<Example>()
+                                      : load_examples(options_.sft.test, options_.sft, model_)),
+      order_(std::ssize(train_), static_cast<uint64_t>(options_.train.seed)),
+      run_{.optimizer = options_.optimizer,
+           .steps = total_steps(options_, train_.size()),
+           .pack = supervised_pack_options(options_.update),
+           .name = "sft",
+           .rate_key = "optimizer.learning_rate",
+           .batch = [this](int64_t step) { return batch(step); }},
+      optimizer_(make_optimizer(model_.decoder, options_.optimizer)) {
+  state_.threads = use_threads(resumed_threads(options_.train.threads, state_.threads));
+  if (start == RunStart::fresh) create_run_directory(paths_);
+  keep_tokenizer(model_, paths_.tokenizer);
+  checkpoints_.remove_incomplete();
+  if (checkpoint_) optimizer_.restore(CheckpointStore::load_optimizer(*checkpoint_));
+  log_.emplace(paths_.metrics);
+  log_->file().cut_to_size(static_cast<uint64_t>(state_.metrics_bytes));
+  write_file_atomically(paths_.config, options_as_toml(options_));
+}
+
+SftSummary SftTrainer::run(const std::function<bool()>& stop_requested) {
+  const Timer timer;
+  if (!checkpoint_) {
+    evaluate_and_log();
+    first_ = last_;
+    save_checkpoint();
+  }
+  Progress progress("sft", run_.steps, state_.step);
+  bool interrupted = false;
+  while (state_.step < run_.steps && !interrupted) {
+    train_step(progress);
+    const bool last = state_.step >= run_.steps;
+    interrupted = !last && stop_requested();
+    const bool evaluate_now =
+        last || (options_.evaluate.every > 0 && state_.step % options_.evaluate.every == 0);
+    const bool improved = evaluate_now && evaluate_and_log();
+    const bool checkpoint_due =
+        options_.train.checkpoint_every > 0 && state_.step % options_.train.checkpoint_every == 0;
+    if (last || interrupted || improved || checkpoint_due) save_checkpoint();
+  }
+  return {.state = state_,
+          .first = first_,
+          .last = last_,
+          .run_dir = paths_.root,
+          .checkpoint = checkpoints_.latest().value_or(""),
+          .seconds = timer.seconds(),
+          .interrupted = interrupted};
+}
+
+std::vector<Example> SftTrainer::batch(int64_t step) {
+  std::vector<Example> examples;
+  for (int64_t i = step * options_.sft.batch; i < (step + 1) * options_.sft.batch; ++i)
+    examples.push_back(train_[static_cast<size_t>(order_.at(i).query)]);
+  return examples;
+}
+
+void SftTrainer::train_step(Progress& progress) {
+  const Timer timer;
+  const double learning_rate = run_.learning_rate(state_.step);
+  const SupervisedReport report = supervised_step(model_.decoder, optimizer_, run_, state_.step);
+  state_.step += 1;
+  state_.next_position = state_.step * options_.sft.batch;
+  state_.trajectory_tokens += report.tokens;
+  const double speed = static_cast<double>(report.tokens) / timer.seconds();
+  Metrics metrics;
+  metrics.set("loss", report.loss);
+  metrics.set("grad_norm", report.step.gradient_norm);
+  metrics.set("learning_rate", learning_rate);
+  metrics.set("epoch", static_cast<double>(state_.next_position) /
+                           static_cast<double>(order_.num_queries()));
+  metrics.set("update/response_tokens", report.tokens);
+  metrics.set("update/packed_tokens", report.packed_tokens);
+  metrics.set("time/step", timer.seconds());
+  metrics.set("speed/response_tokens_per_s", speed);
+  log_->write(state_.step, metrics);
+  progress.update(state_.step, fmt::format("loss {:.3f}  {:.0f} tok/s", report.loss, speed));
+}
+
+bool SftTrainer::evaluate_and_log() {
+  if (test_.empty()) return false;
+  const Timer timer;
+  last_ = score_examples(model_.decoder, test_, run_.pack);
+  const bool improved = state_.best_step < 0 || -last_->loss > state_.best_score;
+  if (improved) {
+    state_.best_step = state_.step;
+    state_.best_score = -last_->loss;
+  }
+  Metrics metrics;
+  metrics.set("eval/loss", last_->loss);
+  metrics.set("eval/token_accuracy", last_->token_accuracy);
+  metrics.set("eval/response_tokens", last_->tokens);
+  metrics.set("time/evaluate", timer.seconds());
+  log_->write(state_.step, metrics);
+  log_info("step {}: test loss {:.4f}  token accuracy {:.1f} %  ({} examples)", state_.step,
+           last_->loss, 100 * last_->token_accuracy, test_.size());
+  return improved;
+}
+
+void SftTrainer::save_checkpoint() {
+  log_->file().sync();
+  state_.metrics_bytes = static_cast<int64_t>(log_->file().size());
+  checkpoints_.save(state_, model_.decoder, optimizer_, model_.tokenizer_dir);
+}
+
+}  // namespace treepo

@@ -1,0 +1,47 @@
+#include "train/supervised_run.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "learn/schedule.h"
+
+namespace treepo {
+
+double SupervisedRun::learning_rate(int64_t step) const {
+  return scheduled_learning_rate(optimizer, step, steps);
+}
+
+PackRunOptions supervised_pack_options(const UpdateOptions& options) {
+  return {.max_tokens = options.max_tokens,
+          .logit_chunk_tokens = options.logit_chunk_tokens,
+          .checkpoint_layers = options.checkpoint_layers};
+}
+
+SupervisedReport supervised_step(Decoder& decoder, AdamW& optimizer, const SupervisedRun& run,
+                                 int64_t step) {
+  const SupervisedReport report =
+      supervised_update(decoder, optimizer, run.batch(step), run.learning_rate(step), run.pack);
+  if (!std::isfinite(report.loss) || report.step.skipped) {
+    throw Error(fmt::format("{} step {}: loss {}, gradient norm {}", run.name, step + 1,
+                            report.loss, report.step.gradient_norm),
+                "lower " + run.rate_key);
+  }
+  return report;
+}
+
+Example tokenized_example(std::string_view prompt, std::string_view response,
+                          const Tokenizer& tokenizer, int32_t eos_id) {
+  Example example{.prompt = tokenizer.encode(prompt, true),
+                  .response = tokenizer.encode(response, false)};
+  example.response.push_back(eos_id);
+  return example;
+}
+
+int32_t demonstration_eos(const std::vector<int32_t>& eos_ids) {
+  if (eos_ids.empty())
+    throw Error("the model has no end-of-sequence token, with which demonstrations end",
+                "name it as eos_token_id in config.json");
+  return eos_ids[0];
+}
+
+}  // namespace treepo
