@@ -8,6 +8,7 @@ namespace treepo {
 void add_train_command(CLI::App& program, int& exit_code);
 void add_sft_command(CLI::App& program, int& exit_code);
 void add_sample_command(CLI::App& program);
+void add_merge_command(CLI::App& program);
 void add_tokenize_command(CLI::App& program);
 void add_bench_command(CLI::App& program);
 void add_plan_command(CLI::App& program);

@@ -21,6 +21,7 @@ enum class Purpose : uint32_t {
   weights = 5,     // fresh random models
   generate = 6,    // problems and demonstrations that treepo makes itself
   bootstrap = 7,   // resampling in evaluation
+  adapters = 8,    // fresh low-rank adapters
 };
 
 // A stream: every draw from it is addressed by a (node, position) pair.

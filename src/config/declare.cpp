@@ -60,6 +60,15 @@ void declare_model(OptionTable& table, ModelOptions& o) {
   table.add("tie_embeddings", o.tie_embeddings, "one matrix for input and output embedding");
 }
 
+void declare_lora(OptionTable& table, LoraOptions& o) {
+  table.begin_section("lora", "Low-rank adapters: trained in place of the weights.");
+  table.add("rank", o.rank, {0, 65536}, "rank of the adapters; 0: none, all weights are trained");
+  table.add("alpha", o.alpha, kAboveZero, "what an adapter adds is scaled by this / rank");
+  table.add("targets", o.targets,
+            "matrices that get an adapter: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, "
+            "down_proj");
+}
+
 void declare_data(OptionTable& table, DataOptions& o) {
   table.begin_section("data", "The problems.");
   table.add_choice("kind", o.kind, {"jsonl", "carry"},
@@ -372,6 +381,7 @@ void declare_sft(OptionTable& table, SftOptions& o) {
 OptionTable declare_options(RunOptions& options) {
   OptionTable table;
   declare_model(table, options.model);
+  declare_lora(table, options.lora);
   declare_data(table, options.data);
   declare_warm_start(table, options.warm_start);
   declare_rollout(table, options.rollout);

@@ -28,6 +28,19 @@ struct ModelOptions {
   bool tie_embeddings = true;
 };
 
+// Low-rank adapters (arXiv 2106.09685): W + alpha / rank · B A, of which only A and B are trained.
+struct LoraOptions {
+  int64_t rank = 0;  // 0: none, all weights are trained
+  double alpha = 16;
+  std::vector<std::string> targets = {"q_proj",    "k_proj",  "v_proj",   "o_proj",
+                                      "gate_proj", "up_proj", "down_proj"};
+};
+
+inline bool is_lora_target(const std::string& name) {
+  const std::vector<std::string> all = LoraOptions().targets;
+  return std::find(all.begin(), all.end(), name) != all.end();
+}
+
 struct StopOptions {
   int64_t response_tokens = 0;      // longest response; 0: depth * segment_tokens
   int64_t min_response_tokens = 0;  // stopped paths shorter than this are discarded
@@ -176,6 +189,7 @@ struct SftOptions {
 
 struct RunOptions {
   ModelOptions model;
+  LoraOptions lora;
   DataOptions data;
   WarmStartOptions warm_start;
   GrowthOptions rollout;

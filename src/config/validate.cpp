@@ -264,6 +264,34 @@ void validate_sources(const RunOptions& o) {
       .or_else("set reward.kind = \"carry\"");
 }
 
+void validate_lora(const RunOptions& o) {
+  if (o.lora.rank == 0) return;
+  Rule(!o.lora.targets.empty(), "adapters need matrices to adapt")
+      .given("lora.rank", o.lora.rank)
+      .given("lora.targets", "[]")
+      .or_else("name some in lora.targets, or set lora.rank = 0");
+  auto sorted = o.lora.targets;
+  std::sort(sorted.begin(), sorted.end());
+  for (const std::string& target : sorted)
+    Rule(is_lora_target(target), "lora.targets names no matrix of a decoder layer")
+        .given("lora.targets", target)
+        .or_else("q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
+  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+  Rule(twice == sorted.end(), "lora.targets names a matrix twice")
+      .given("lora.targets", twice == sorted.end() ? "" : *twice)
+      .or_else("remove one of them");
+  Rule(!o.model.path.empty() && !o.model.random_weights,
+       "adapters need a model that can be loaded again, for they are saved without it")
+      .given("lora.rank", o.lora.rank)
+      .given("model.path", fmt::format("\"{}\"", o.model.path))
+      .given("model.random_weights", o.model.random_weights)
+      .or_else("set model.path to a Hugging Face directory, or lora.rank = 0");
+  Rule(o.warm_start.steps == 0, "a warm start trains all weights, adapters freeze them")
+      .given("lora.rank", o.lora.rank)
+      .given("warm_start.steps", o.warm_start.steps)
+      .or_else("set warm_start.steps = 0, and model.path to what a warm start has left");
+}
+
 void validate_run_directory(const TrainOptions& train) {
   Rule(!train.run_dir.empty(), "a run needs a directory")
       .given("train.run_dir", "\"\"")
@@ -306,6 +334,7 @@ void validate(const RunOptions& options) {
 
 void validate_for_training(const RunOptions& options) {
   validate(options);
+  validate_lora(options);
   validate_sources(options);
   if (options.model.path.empty())
     validate_fresh_model(options.model, longest_response(options.rollout, options.stop));
@@ -319,6 +348,7 @@ void validate_for_training(const RunOptions& options) {
 
 void validate_for_sft(const RunOptions& options) {
   validate(options);
+  validate_lora(options);
   Rule(!options.sft.train.empty(), "there is nothing to learn from: sft.train is empty")
       .given("sft.train", "\"\"")
       .or_else("set sft.train to a file of JSON lines {\"prompt\", \"response\"}");

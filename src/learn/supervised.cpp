@@ -13,7 +13,7 @@ SupervisedReport supervised_update(Decoder& decoder, AdamW& optimizer,
     report.step.skipped = true;
     return report;
   }
-  decoder.parameters().zero_gradients();
+  decoder.trainable().zero_gradients();
   for (const PackedTrees& pack : split_packs(whole, options.max_tokens)) {
     report.packed_tokens += pack.sequence.size();
     const TokenLogprobs outputs = run_pack(decoder, pack, options);

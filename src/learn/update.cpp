@@ -95,7 +95,7 @@ UpdateReport update(Decoder& decoder, AdamW& optimizer, std::span<const Training
     return report;
   }
   const double normalizer = loss_normalizer(objective.kind, counts);
-  decoder.parameters().zero_gradients();
+  decoder.trainable().zero_gradients();
   report.objective = accumulate_gradients(decoder, packs, objective, normalizer, options);
   report.step = optimizer.step(learning_rate);
   return report;
@@ -122,7 +122,7 @@ std::vector<std::vector<double>> compute_logprobs(const Decoder& decoder,
 }
 
 AdamW make_optimizer(Decoder& decoder, const OptimizerOptions& options) {
-  ParameterStore& parameters = decoder.parameters();
+  ParameterStore& parameters = decoder.trainable();
   parameters.enable_gradients();
   std::vector<ParameterRange> ranges;
   for (const auto& [name, tensor] : parameters.named_tensors()) {

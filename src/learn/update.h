@@ -45,8 +45,8 @@ std::vector<std::vector<double>> compute_logprobs(const Decoder& decoder,
                                                   std::span<const TrainingTree> trees,
                                                   const PackRunOptions& options);
 
-// The optimiser of a model; no weight decay for norms and biases, as Hugging Face's Trainer has it.
-// Makes the gradients if need be.
+// The optimiser of what training changes; no weight decay for norms and biases, as Hugging Face's
+// Trainer has it. Makes the gradients if need be.
 AdamW make_optimizer(Decoder& decoder, const OptimizerOptions& options);
 
 }  // namespace treepo

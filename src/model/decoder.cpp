@@ -133,10 +133,26 @@ at::Tensor Decoder::head_gradient() const {
   return parameters_.gradient(config_.tie_embeddings ? embedding_ : head_);
 }
 
+void Decoder::add_adapters(const LoraOptions& options, const std::string& base_path,
+                           uint64_t seed) {
+  TREEPO_CHECK(!adapters_, "adapters are there already");
+  parameters_.freeze();
+  adapters_.emplace(parameters_, options, base_path, seed);
+}
+
+void Decoder::merge_adapters() {
+  TREEPO_CHECK(adapters_.has_value(), "no adapters to merge");
+  adapters_->merge_into(parameters_);
+  adapters_.reset();
+}
+
+// x · weightᵀ + bias + residual, with what the weight's adapters add.
 at::Tensor Decoder::projected(const at::Tensor& x, int64_t weight, int64_t bias,
                               KernelChoice kernels, const at::Tensor& residual) const {
-  return linear(x, parameters_.tensor(weight), bias < 0 ? at::Tensor() : parameters_.tensor(bias),
-                residual, kernels);
+  const at::Tensor y =
+      linear(x, parameters_.tensor(weight), bias < 0 ? at::Tensor() : parameters_.tensor(bias),
+             residual, kernels);
+  return adapters_ && adapters_on_ ? adapters_->add(y, x, weight) : y;
 }
 
 at::Tensor Decoder::queries_keys_values(const Layer& layer, const at::Tensor& x,
@@ -199,6 +215,8 @@ at::Tensor Decoder::hidden_recomputed(const at::Tensor& tokens, const at::Tensor
                                       std::shared_ptr<AttentionLayer> attention) const {
   const at::Tensor rope = rope_table_.index_select(0, positions);
   at::Tensor x = embedded(tokens);
+  // Under adapters the embedding is frozen, but what follows has gradients.
+  if (at::GradMode::is_enabled() && !x.requires_grad()) x = x.detach().set_requires_grad(true);
   for (size_t i = 0; i < layers_.size(); ++i)
     x = recomputed(x, [this, i, rope, attention](const at::Tensor& input) {
       return run_layer(i, input, rope, *attention, {}, KernelChoice::best);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/adapters.h"
 #include "model/kernel_choice.h"
 #include "model/model_config.h"
 #include "model/parameter_store.h"
@@ -59,6 +60,15 @@ class Decoder {
   ParameterStore& parameters() { return parameters_; }
   const ParameterStore& parameters() const { return parameters_; }
   c10::Device device() const { return parameters_.device(); }
+
+  // Freezes the weights and trains low-rank adapters beside them, which change nothing yet.
+  // base_path: where the weights were loaded from, for those who load the adapters.
+  void add_adapters(const LoraOptions& options, const std::string& base_path, uint64_t seed);
+  // Adds what the adapters do to the weights and drops them.
+  void merge_adapters();
+  const Adapters* adapters() const { return adapters_ ? &*adapters_ : nullptr; }
+  // What training changes: the adapters where there are any, else all weights.
+  ParameterStore& trainable() { return adapters_ ? adapters_->parameters() : parameters_; }
   c10::ScalarType dtype() const { return parameters_.dtype(); }
   // In which attention, rotation and logits are computed: float64 for float64, else float32.
   c10::ScalarType attention_dtype() const;
@@ -68,6 +78,8 @@ class Decoder {
             uint64_t shard_bytes = 5'000'000'000) const;
 
  private:
+  friend class AdaptersOff;
+
   struct Layer {  // indices of parameters; -1: none
     int64_t input_norm, qkv_weight, qkv_bias, query_norm, key_norm, output_weight, output_bias;
     int64_t mlp_norm, gate_up_weight, gate_up_bias, down_weight, down_bias;
@@ -91,8 +103,22 @@ class Decoder {
   ModelConfig config_;
   ParameterStore parameters_;
   std::vector<Layer> layers_;
+  std::optional<Adapters> adapters_;
+  bool adapters_on_ = true;
   int64_t embedding_ = -1, final_norm_ = -1, head_ = -1;
   at::Tensor rope_table_;  // [max_positions, head_dim]: cos of head_dim / 2 angles, then their sin
+};
+
+// The decoder without its adapters, as it was before training, for a scope.
+class AdaptersOff {
+ public:
+  explicit AdaptersOff(Decoder& decoder) : decoder_(decoder) { decoder_.adapters_on_ = false; }
+  ~AdaptersOff() { decoder_.adapters_on_ = true; }
+  AdaptersOff(const AdaptersOff&) = delete;
+  AdaptersOff& operator=(const AdaptersOff&) = delete;
+
+ private:
+  Decoder& decoder_;
 };
 
 // Copies tokenizer.json and what else describes a tokenizer (config, special tokens, chat template)

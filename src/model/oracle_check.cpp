@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "model/adapter_files.h"
 #include "model/device.h"
 #include "model/greedy_decode.h"
 #include "model/make_step_model.h"
@@ -94,14 +95,14 @@ at::Tensor to_double(const at::Tensor& x) {
 Computed compute(Decoder& decoder, const std::string& device, const Rows& rows,
                  int32_t greedy_tokens) {
   Computed computed;
-  decoder.parameters().enable_gradients();
-  decoder.parameters().zero_gradients();
+  decoder.trainable().enable_gradients();
+  decoder.trainable().zero_gradients();
   const at::Tensor logits = logits_of(decoder, rows, is_checked_device(device));
   const at::Tensor loss = loss_of(logits, to_tensor(rows));
   loss.backward();
   computed.logits = to_double(logits);
   computed.loss = to_double(loss);
-  for (const auto& [name, gradient] : decoder.parameters().named_gradients())
+  for (const auto& [name, gradient] : decoder.trainable().named_gradients())
     computed.gradients.emplace_back(name, to_double(gradient));
   const auto step_model = make_step_model(decoder, device);
   computed.greedy = greedy_decode(*step_model, rows, greedy_tokens);
@@ -175,7 +176,7 @@ double largest_difference(const std::vector<std::vector<double>>& a, const at::T
 CheckReport check_model_oracle(const std::string& directory, const std::string& file,
                                const std::string& device, c10::ScalarType dtype) {
   const SafetensorsFile oracle(file);
-  Decoder decoder = Decoder::load(directory, parse_device(device), dtype);
+  Decoder decoder = load_decoder(directory, parse_device(device), dtype);
   const Rows rows = to_rows(oracle.read("input_ids"), decoder.config().vocab_size, file);
   const at::Tensor greedy = oracle.read("greedy");
   if (greedy.dim() != 2 || greedy.size(0) != static_cast<int64_t>(rows.size()))
@@ -208,7 +209,7 @@ CheckReport check_model_oracle(const std::string& directory, const std::string& 
 void write_model_oracle(const std::string& directory, const std::string& file,
                         const std::string& device, c10::ScalarType dtype, uint64_t seed) {
   constexpr int32_t kRows = 3, kGreedy = 16;
-  Decoder decoder = Decoder::load(directory, parse_device(device), dtype);
+  Decoder decoder = load_decoder(directory, parse_device(device), dtype);
   const ModelConfig& config = decoder.config();
   const int64_t length = std::min<int64_t>(24, config.max_positions - kGreedy);
   if (length < 2)

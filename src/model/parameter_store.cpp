@@ -49,6 +49,14 @@ c10::ScalarType ParameterStore::gradient_dtype() const {
   return dtype_ == at::kDouble ? at::kDouble : at::kFloat;
 }
 
+void ParameterStore::freeze() {
+  gradients_ = at::Tensor();
+  for (at::Tensor& tensor : tensors_) {
+    tensor.mutable_grad() = at::Tensor();
+    tensor.set_requires_grad(false);
+  }
+}
+
 void ParameterStore::zero_gradients() {
   TREEPO_CHECK(gradients_.defined(), "zero_gradients() before enable_gradients()");
   gradients_.zero_();

@@ -32,6 +32,11 @@ class ParameterStore {
   int64_t add(std::vector<int64_t> shape, std::vector<Part> parts);
   void allocate();  // all values 0
 
+  int64_t num_parameters() const { return static_cast<int64_t>(layouts_.size()); }
+  const std::vector<Part>& parts(int64_t index) const {
+    return layouts_[static_cast<size_t>(index)].parts;
+  }
+
   // Hugging Face names and shapes, in the order of the layout.
   std::vector<std::pair<std::string, std::vector<int64_t>>> named_shapes() const;
 
@@ -46,6 +51,8 @@ class ParameterStore {
   // Makes the flat gradient tensor, 0, and hooks autograd to it. Nothing if it is there already.
   void enable_gradients();
   void zero_gradients();
+  // Autograd leaves the weights alone from now on; gradients are given up.
+  void freeze();
 
   // Views under the Hugging Face names, in the order of the layout.
   std::vector<std::pair<std::string, at::Tensor>> named_tensors() const;

@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "model/adapter_files.h"
 #include "model/safetensors.h"
 
 namespace treepo {
@@ -83,7 +84,10 @@ void CheckpointStore::save(const TrainState& state, const Decoder& decoder, cons
   const std::string temporary = join_path(root_, fmt::format("{}{:06}", kTemporary, state.step));
   files.remove(temporary);
   files.make_directories(temporary);
-  decoder.save(temporary, decoder.dtype());
+  if (decoder.adapters() != nullptr)
+    save_adapter(decoder, temporary);
+  else
+    decoder.save(temporary, decoder.dtype());
   copy_tokenizer_files(tokenizer_dir, temporary);
   write_optimizer(join_path(temporary, "optimizer.safetensors"), optimizer.state());
   write_state(join_path(temporary, "state.json"), state);

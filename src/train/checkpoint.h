@@ -29,8 +29,9 @@ struct TrainState {
 };
 
 // RUN/checkpoints/step-000050/: model.safetensors, config.json and tokenizer files (a Hugging Face
-// directory), optimizer.safetensors, state.json, and DONE, written last. A folder without DONE is
-// not a checkpoint. `best` is a link to the one with the best evaluation.
+// directory; of a decoder with adapters PEFT's adapter directory instead), optimizer.safetensors,
+// state.json, and DONE, written last. A folder without DONE is not a checkpoint. `best` is a link
+// to the one with the best evaluation.
 class CheckpointStore {
  public:
   CheckpointStore(std::string run_dir, int64_t keep);
@@ -45,7 +46,7 @@ class CheckpointStore {
   std::optional<std::string> latest() const;
   std::string folder(int64_t step) const;
 
-  // The model is loaded from the same folder by Decoder::load.
+  // The model is loaded from the same folder by load_decoder.
   static TrainState load_state(const std::string& folder);
   static AdamWState load_optimizer(const std::string& folder);
 

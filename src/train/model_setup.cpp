@@ -1,9 +1,13 @@
 #include "train/model_setup.h"
 
+#include <fmt/ranges.h>  // fmt::join
+
+#include <algorithm>
 #include <utility>
 
 #include "base/files.h"
 #include "data/carry_task.h"
+#include "model/adapter_files.h"
 #include "model/device.h"
 
 namespace treepo {
@@ -63,10 +67,16 @@ LoadedModel load_model_directory(const ModelOptions& options, const BeforeWeight
     throw Error("no model is named", "give a Hugging Face directory: --model DIR");
   }
   const c10::Device device = parse_device(options.device);
-  Tokenizer tokenizer =
-      checked_tokenizer(read_model_config(options.path), options.path, before_weights);
-  return {Decoder::load(options.path, device, parse_dtype(options.dtype)), std::move(tokenizer),
-          options.path};
+  const bool adapter = is_adapter_directory(options.path);
+  const ModelConfig config =
+      read_model_config(adapter ? adapter_base(options.path) : options.path);
+  // An adapter may come without the tokenizer, which is its base's then.
+  const bool base_has_it =
+      adapter && !file_system().exists(join_path(options.path, "tokenizer.json"));
+  const std::string tokenizer_dir = base_has_it ? adapter_base(options.path) : options.path;
+  Tokenizer tokenizer = checked_tokenizer(config, tokenizer_dir, before_weights);
+  return {load_decoder(options.path, device, parse_dtype(options.dtype)), std::move(tokenizer),
+          tokenizer_dir};
 }
 
 LoadedModel load_model(const ModelOptions& options, uint64_t seed, const std::string& scratch_dir,
@@ -78,6 +88,30 @@ LoadedModel load_model(const ModelOptions& options, uint64_t seed, const std::st
   return {fresh_decoder(config, options, seed), std::move(tokenizer), options.path};
 }
 
+namespace {
+
+std::string describe(const LoraOptions& lora) {
+  return fmt::format("lora.rank = {}, lora.alpha = {}, lora.targets = [{}]", lora.rank, lora.alpha,
+                     fmt::join(lora.targets, ", "));
+}
+
+// A model.path that is an adapter goes on being trained as it is.
+void check_same_adapters(const LoraOptions& wanted, const LoraOptions& found,
+                         const std::string& path) {
+  const auto sorted = [](std::vector<std::string> names) {
+    std::sort(names.begin(), names.end());
+    return names;
+  };
+  if (wanted.rank == found.rank && wanted.alpha == found.alpha &&
+      sorted(wanted.targets) == sorted(found.targets))
+    return;
+  throw Error(fmt::format("{} is an adapter with {}; the run has {}", path, describe(found),
+                          describe(wanted)),
+              "set the same options, or merge it into its base first: treepo merge");
+}
+
+}  // namespace
+
 LoadedModel load_run_model(const RunOptions& options, const std::string& scratch_dir,
                            const std::optional<std::string>& checkpoint,
                            const BeforeWeights& before_weights) {
@@ -86,7 +120,13 @@ LoadedModel load_run_model(const RunOptions& options, const std::string& scratch
     model.path = *checkpoint;
     model.random_weights = false;
   }
-  return load_model(model, static_cast<uint64_t>(options.train.seed), scratch_dir, before_weights);
+  const auto seed = static_cast<uint64_t>(options.train.seed);
+  LoadedModel loaded = load_model(model, seed, scratch_dir, before_weights);
+  if (const Adapters* adapters = loaded.decoder.adapters())
+    check_same_adapters(options.lora, adapters->options(), model.path);
+  else if (options.lora.rank > 0)
+    loaded.decoder.add_adapters(options.lora, model.path, seed);
+  return loaded;
 }
 
 void keep_tokenizer(LoadedModel& model, const std::string& folder) {

@@ -30,7 +30,8 @@ void check_context(const ModelConfig& config, const RunOptions& options);
 LoadedModel load_model(const ModelOptions& options, uint64_t seed, const std::string& scratch_dir,
                        const BeforeWeights& before_weights = {});
 
-// The model that a run trains: as `options` name it, or of the checkpoint that it goes on from.
+// The model that a run trains, with its adapters: as `options` name it, or of the checkpoint that
+// it goes on from.
 LoadedModel load_run_model(const RunOptions& options, const std::string& scratch_dir,
                            const std::optional<std::string>& checkpoint,
                            const BeforeWeights& before_weights = {});
@@ -39,7 +40,7 @@ LoadedModel load_run_model(const RunOptions& options, const std::string& scratch
 // as the checkpoint that a run goes on from does.
 void keep_tokenizer(LoadedModel& model, const std::string& folder);
 
-// For commands that only read: the path must be set.
+// For commands that only read: the path must be set. It may be an adapter's directory.
 LoadedModel load_model_directory(const ModelOptions& options,
                                  const BeforeWeights& before_weights = {});
 

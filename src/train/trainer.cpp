@@ -239,7 +239,7 @@ void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& time
   }
 }
 
-std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>& trees) const {
+std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>& trees) {
   std::vector<TrainingTree> training;
   for (const ScoredTree& scored : trees) {
     training.push_back({.tree = &scored.tree,
@@ -253,8 +253,10 @@ std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>&
     for (size_t i = 0; i < old.size(); ++i) training[i].old_logprobs = std::move(old[i]);
     mask_trajectories(training, options_.objective);
   }
-  if (reference_) {
-    std::vector<std::vector<double>> reference = compute_logprobs(*reference_, training, run);
+  if (options_.objective.kl_beta != 0) {
+    const AdaptersOff adapters_off(model_.decoder);
+    std::vector<std::vector<double>> reference =
+        compute_logprobs(reference_ ? *reference_ : model_.decoder, training, run);
     for (size_t i = 0; i < reference.size(); ++i)
       training[i].reference_logprobs = std::move(reference[i]);
   }
@@ -334,15 +336,19 @@ bool Trainer::evaluate_and_log() {
   return improved;
 }
 
+bool Trainer::needs_reference_copy() const {
+  return options_.objective.kl_beta != 0 && model_.decoder.adapters() == nullptr;
+}
+
 void Trainer::keep_reference() {
-  if (options_.objective.kl_beta == 0) return;
+  if (!needs_reference_copy()) return;
   file_system().remove(paths_.reference);
   file_system().make_directories(paths_.reference);
   model_.decoder.save(paths_.reference, reference_dtype());
 }
 
 void Trainer::load_reference() {
-  if (options_.objective.kl_beta == 0) return;
+  if (!needs_reference_copy()) return;
   reference_ = Decoder::load(paths_.reference, model_.decoder.device(), reference_dtype());
 }
 

@@ -54,12 +54,13 @@ class Trainer {
   void run_warm_start();
   void train_step(Progress& progress);
   void assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& times) const;
-  std::vector<TrainingTree> training_trees(const std::vector<ScoredTree>& trees) const;
+  std::vector<TrainingTree> training_trees(const std::vector<ScoredTree>& trees);
   BatchUpdate update(const std::vector<ScoredTree>& trees, double learning_rate, PhaseTimes& times);
   void count_tokens(const SearchTree& tree);
   void log_samples(const CollectedBatch& batch);
   RolloutCallbacks rollout_callbacks(Progress& progress);
   bool evaluate_and_log();  // whether it is the best so far
+  bool needs_reference_copy() const;
   void keep_reference();
   void load_reference();
   c10::ScalarType reference_dtype() const;
@@ -82,7 +83,8 @@ class Trainer {
   RolloutEngine engine_;
   BatchCollector collector_;
   std::optional<RunLogs> logs_;
-  std::optional<Decoder> reference_;  // where the objective has a KL term
+  // Where the objective has a KL term; under adapters the decoder without them is the reference.
+  std::optional<Decoder> reference_;
   std::optional<EvaluationResult> last_evaluation_;
   double last_success_ = 0;
 };

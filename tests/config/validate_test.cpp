@@ -72,6 +72,16 @@ TEST(Validate, RulesBetweenOptions) {
       {{"rollout.fallback_from=long_answers", "stop.answer=boxed",
         "rollout.fallback_min_windows=5"},
        "no response is as long as rollout.fallback_min_windows"},
+      {{"lora.rank=4", "model.path=m", "lora.targets=[]"}, "adapters need matrices"},
+      {{"lora.rank=4", "model.path=m", "lora.targets=[\"q_proj\", \"lm_head\"]"},
+       "names no matrix of a decoder layer (lora.targets = lm_head)"},
+      {{"lora.rank=4", "model.path=m", "lora.targets=[\"q_proj\", \"q_proj\"]"},
+       "names a matrix twice (lora.targets = q_proj)"},
+      {{"lora.rank=4"}, "a model that can be loaded again"},
+      {{"lora.rank=4", "model.path=m", "model.random_weights=true"},
+       "a model that can be loaded again"},
+      {{"lora.rank=4", "model.path=m", "warm_start.steps=3"},
+       "adapters freeze them (lora.rank = 4, warm_start.steps = 3)"},
       {{"stop.min_response_tokens=32"}, "stop.min_response_tokens must be below"},
       {{"stop.response_tokens=20", "stop.min_response_tokens=20"}, "longest response = 20"},
       {{"stop.stop_strings=[\"a\", \"\"]"}, "empty text"},
@@ -194,6 +204,8 @@ TEST(Validate, EdgesAreAllowed) {
       {"reward.overlong_tokens=32"},
       {"evaluate.samples=0"},
       {"objective.dual_clip=0"},
+      {"lora.rank=4", "model.path=m", "lora.targets=[\"down_proj\"]"},
+      {"lora.targets=[]"},
       {"objective.importance_cap=1", "update.recompute_old_logprobs=true"},
       {"objective.importance_mask=sequence", "update.recompute_old_logprobs=true"},
       {"objective.kind=gspo", "objective.ratio=sequence"},
@@ -206,6 +218,19 @@ TEST(Validate, EdgesAreAllowed) {
       {"data.kind=jsonl", "data.train=f", "model.path=m", "train.epochs=0.5"},
   };
   for (const auto& arguments : cases) EXPECT_EQ(training_error(arguments), kNone) << arguments[0];
+}
+
+TEST(Validate, SupervisedTraining) {
+  const auto error = [](std::vector<std::string> arguments) {
+    return error_of([&] { validate_for_sft(options_with(arguments)); });
+  };
+  EXPECT_EQ(error({"sft.train=f", "model.path=m"}), kNone);
+  EXPECT_EQ(error({"sft.train=f", "model.path=m", "lora.rank=4"}), kNone);
+  EXPECT_THAT(error({"model.path=m"}), HasSubstr("sft.train is empty"));
+  EXPECT_THAT(error({"sft.train=f", "model.path=m", "warm_start.steps=3"}),
+              HasSubstr("warm_start.steps = 3"));
+  EXPECT_THAT(error({"sft.train=f", "lora.rank=4"}), HasSubstr("model.path"));
+  EXPECT_THAT(error({"sft.train=f", "model.path=m", "train.run_dir="}), HasSubstr("train.run_dir"));
 }
 
 }  // namespace
