@@ -68,8 +68,7 @@ LoadedModel load_model_directory(const ModelOptions& options, const BeforeWeight
   }
   const c10::Device device = parse_device(options.device);
   const bool adapter = is_adapter_directory(options.path);
-  const ModelConfig config =
-      read_model_config(adapter ? adapter_base(options.path) : options.path);
+  const ModelConfig config = read_model_config(adapter ? adapter_base(options.path) : options.path);
   // An adapter may come without the tokenizer, which is its base's then.
   const bool base_has_it =
       adapter && !file_system().exists(join_path(options.path, "tokenizer.json"));

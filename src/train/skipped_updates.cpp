@@ -17,10 +17,9 @@ void warn_of_skipped_update(int64_t step, double gradient_norm, std::span<const 
 void throw_too_many_skipped(int64_t in_a_row, const std::string& checkpoint,
                             const std::string& dtype) {
   throw Error(
-      fmt::format(
-          "{} updates in a row had a gradient that is not finite, as many as "
-          "train.max_skipped_updates allows; the weights before them are in {}",
-          in_a_row, checkpoint),
+      fmt::format("{} updates in a row had a gradient that is not finite, as many as "
+                  "train.max_skipped_updates allows; the weights before them are in {}",
+                  in_a_row, checkpoint),
       fmt::format("start a run from there (model.path) with a lower optimizer.learning_rate, a "
                   "smaller objective.clip_high{}, or without the queries that the warnings name; "
                   "--resume goes on with the next queries",
