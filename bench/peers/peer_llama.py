@@ -15,6 +15,9 @@ import numpy as np
 import measuring
 
 
+CACHE_TYPES = {"f32": 0, "f16": 1, "bf16": 30}  # enum ggml_type; the package does not name bf16
+
+
 @llama_cpp.llama_log_callback
 def silent(level, text, data):
     pass
@@ -37,7 +40,7 @@ class Session:
         params.n_seq_max = streams
         params.n_threads = params.n_threads_batch = threads
         params.kv_unified = cache == "unified"
-        params.type_k = params.type_v = getattr(llama_cpp, f"GGML_TYPE_{cache_type.upper()}")
+        params.type_k = params.type_v = CACHE_TYPES[cache_type]
         params.flash_attn_type = 1 if flash else 0
         params.no_perf = True
         self.context = llama_cpp.llama_init_from_model(self.model, params)
@@ -125,8 +128,9 @@ def token_logprobs(session, prompt, response):
 def main():
     parser = measuring.sampling_arguments(__doc__)
     parser.add_argument("--cache", choices=["separate", "unified"], default="separate")
-    parser.add_argument("--cache-type", choices=["f32", "f16", "bf16"],
-                        help="type of keys and values; by default that of --dtype")
+    parser.add_argument("--cache-type", choices=CACHE_TYPES,
+                        help="of keys and values; by default f32 for --dtype f32, f16 for bf16, "
+                        "which is llama.cpp's own default")
     parser.add_argument("--flash", type=int, choices=[0, 1], default=0,
                         help="llama.cpp's fused attention")
     arguments = parser.parse_args()
@@ -136,7 +140,8 @@ def main():
     # A stream's room is a multiple of 256 cells in llama.cpp.
     session = Session(f"{arguments.model}/{arguments.dtype}.gguf", streams,
                       -(-length // 256) * 256, arguments.cache, arguments.threads,
-                      arguments.cache_type or arguments.dtype, arguments.flash)
+                      arguments.cache_type or {"f32": "f32", "bf16": "f16"}[arguments.dtype],
+                      arguments.flash)
     if arguments.check:
         checked = []
         for prompt in prompts:
