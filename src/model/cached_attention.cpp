@@ -193,13 +193,16 @@ c10::ScalarType key_value_dtype(c10::Device device, c10::ScalarType dtype) {
 }
 
 PagedCache make_paged_cache(int64_t layers, int64_t pages, int64_t page_tokens,
-                            const AttentionShape& shape, const at::TensorOptions& options) {
+                            const AttentionShape& shape, const at::TensorOptions& options,
+                            CacheLayout layout) {
   const int64_t kv_heads = shape.num_kv_heads, dim = shape.head_dim;
   const int64_t count = layers * pages * kv_heads * dim * page_tokens;
   constexpr int64_t kReadBeyond = 16;  // the attention kernel reads whole vectors of values
   const at::Tensor keys = at::zeros({count}, options);
   const at::Tensor values = at::zeros({count + kReadBeyond}, options);
-  return {.keys = keys.view({layers, pages, kv_heads, dim, page_tokens}),
+  return {.keys = layout == CacheLayout::tokens_inside
+                      ? keys.view({layers, pages, kv_heads, dim, page_tokens})
+                      : keys.view({layers, pages, kv_heads, page_tokens, dim}).transpose(3, 4),
           .values = values.narrow(0, 0, count).view({layers, pages, kv_heads, page_tokens, dim})};
 }
 

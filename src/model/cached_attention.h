@@ -9,7 +9,8 @@
 
 namespace treepo {
 
-// Keys and values of all layers, in pages, as kernels/tree_attention.h wants them.
+// Keys and values of all layers, in pages, as kernels/tree_attention.h wants them. For the CUDA
+// kernels keys are a view of memory that is laid out like the values.
 struct PagedCache {
   at::Tensor keys;    // [layers, pages, num_kv_heads, head_dim, page_tokens]
   at::Tensor values;  // [layers, pages, num_kv_heads, page_tokens, head_dim]
@@ -19,9 +20,12 @@ struct PagedCache {
 // they lose nothing; but the CPU kernels do not know float16.
 c10::ScalarType key_value_dtype(c10::Device device, c10::ScalarType dtype);
 
+enum class CacheLayout { tokens_inside, tokens_outside };  // of keys, within a page
+
 // All zero. Throws c10::Error where memory does not suffice.
 PagedCache make_paged_cache(int64_t layers, int64_t pages, int64_t page_tokens,
-                            const AttentionShape& shape, const at::TensorOptions& options);
+                            const AttentionShape& shape, const at::TensorOptions& options,
+                            CacheLayout layout = CacheLayout::tokens_inside);
 
 // Attention of one step: stores the rows' keys and values where batch.slots says, then reads what
 // batch.attention lists. Arithmetic in the cache's dtype. Batch and cache must outlive it.

@@ -30,6 +30,12 @@ double scaled_frequency(double frequency, const RopeScaling& scaling) {
 
 }  // namespace
 
+at::Tensor AttentionLayer::rotate_and_attend(int64_t layer, const at::Tensor& qkv,
+                                             const at::Tensor& rope, int64_t rotated_heads,
+                                             KernelChoice kernels) {
+  return attend(layer, rotate(qkv, rope, rotated_heads, kernels));
+}
+
 Decoder::Decoder(ModelConfig config, c10::Device device, c10::ScalarType dtype)
     : config_(std::move(config)), parameters_(device, dtype) {
   lay_out();
@@ -156,7 +162,7 @@ at::Tensor Decoder::projected(const at::Tensor& x, int64_t weight, int64_t bias,
 }
 
 at::Tensor Decoder::queries_keys_values(const Layer& layer, const at::Tensor& x,
-                                        const at::Tensor& rope, KernelChoice kernels) const {
+                                        KernelChoice kernels) const {
   const int64_t heads = config_.num_heads, kv_heads = config_.num_kv_heads;
   at::Tensor qkv = projected(x, layer.qkv_weight, layer.qkv_bias, kernels)
                        .view({x.size(0), heads + 2 * kv_heads, config_.head_dim});
@@ -167,7 +173,7 @@ at::Tensor Decoder::queries_keys_values(const Layer& layer, const at::Tensor& x,
                    rms_norm(parts[1], parameters_.tensor(layer.key_norm), eps, kernels), parts[2]},
                   1);
   }
-  return rotate(qkv, rope, heads + kv_heads, kernels);
+  return qkv;
 }
 
 at::Tensor Decoder::mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels) const {
@@ -189,8 +195,9 @@ at::Tensor Decoder::run_layer(size_t index, at::Tensor x, const at::Tensor& rope
   const Layer& layer = layers_[index];
   const at::Tensor normed =
       rms_norm(x, parameters_.tensor(layer.input_norm), config_.rms_norm_eps, kernels);
-  const at::Tensor qkv = queries_keys_values(layer, normed, rope, kernels);
-  at::Tensor attended = attention.attend(static_cast<int64_t>(index), qkv);
+  const at::Tensor qkv = queries_keys_values(layer, normed, kernels);
+  at::Tensor attended = attention.rotate_and_attend(
+      static_cast<int64_t>(index), qkv, rope, config_.num_heads + config_.num_kv_heads, kernels);
   if (rows) {
     attended = attended.index_select(0, *rows);
     x = x.index_select(0, *rows);

@@ -23,6 +23,11 @@ class AttentionLayer {
   // qkv: [N, num_heads + 2 * num_kv_heads, head_dim], queries, then keys, then values; queries and
   // keys are normalised and rotated already. Returns [N, num_heads * head_dim].
   virtual at::Tensor attend(int64_t layer, const at::Tensor& qkv) = 0;
+
+  // The same where the first `rotated_heads` heads, queries and keys, are not rotated yet; it may
+  // overwrite qkv. rope: [N, head_dim], as ops.h's rotate takes it.
+  virtual at::Tensor rotate_and_attend(int64_t layer, const at::Tensor& qkv, const at::Tensor& rope,
+                                       int64_t rotated_heads, KernelChoice kernels);
 };
 
 // Llama, Qwen2, Qwen3 and Mistral. Runs any set of tokens, each with its position; which of them
@@ -92,7 +97,7 @@ class Decoder {
   void make_rope_table();
   at::Tensor projected(const at::Tensor& x, int64_t weight, int64_t bias, KernelChoice kernels,
                        const at::Tensor& residual = {}) const;
-  at::Tensor queries_keys_values(const Layer& layer, const at::Tensor& x, const at::Tensor& rope,
+  at::Tensor queries_keys_values(const Layer& layer, const at::Tensor& x,
                                  KernelChoice kernels) const;
   at::Tensor mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels) const;
   at::Tensor embedded(const at::Tensor& tokens) const;

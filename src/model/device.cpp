@@ -10,10 +10,14 @@
 #include <utility>
 
 #include "base/error.h"
+#include "kernels/cuda_kernels.h"
 
 namespace treepo {
 
 namespace {
+
+constexpr const char* kCudaLibrary = "libtreepo_cuda.so";
+const CudaKernels* kernels = nullptr;
 
 constexpr std::array<std::pair<const char*, c10::ScalarType>, 4> kDtypes = {
     {{"float32", c10::ScalarType::Float},
@@ -30,19 +34,31 @@ int parse_index(const std::string& name) {
   return index;
 }
 
+// Tests and benchmarks lie one folder below the program.
+std::filesystem::path cuda_library_path() {
+  const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  const auto beside = folder / kCudaLibrary, above = folder.parent_path() / kCudaLibrary;
+  return !std::filesystem::exists(beside) && std::filesystem::exists(above) ? above : beside;
+}
+
 }  // namespace
 
 void open_cuda_library() {
-  static void* library = nullptr;
-  if (library != nullptr) return;
-  const std::string path =
-      (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "libtreepo_cuda.so")
-          .string();
-  library = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
+  if (kernels != nullptr) return;
+  constexpr const char* kHint =
+      "build it where nvcc and the full PyTorch wheel are (preset cuda), or use device cpu";
+  void* library = dlopen(cuda_library_path().c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr)
-    throw Error(
-        fmt::format("the CUDA half cannot be opened: {}", dlerror()),
-        "build it where nvcc and the full PyTorch wheel are (preset cuda), or use device cpu");
+    throw Error(fmt::format("the CUDA half cannot be opened: {}", dlerror()), kHint);
+  const auto table =
+      reinterpret_cast<decltype(&treepo_cuda_kernels)>(dlsym(library, "treepo_cuda_kernels"));
+  if (table == nullptr)
+    throw Error(fmt::format("the CUDA half is of another version: {}", dlerror()), kHint);
+  kernels = table();
+}
+
+const CudaKernels* cuda_library_kernels() {
+  return kernels;
 }
 
 bool is_checked_device(const std::string& name) {

@@ -8,6 +8,8 @@
 
 namespace treepo {
 
+struct CudaKernels;
+
 // "cpu", "cuda", "cuda:1", or one of them after "checked:"; "checked" alone is "checked:cpu". For a
 // CUDA device opens libtreepo_cuda.so first. Throws Error if the name means nothing or the device
 // is not there.
@@ -20,8 +22,12 @@ bool is_checked_device(const std::string& name);
 c10::ScalarType parse_dtype(const std::string& name);
 std::string dtype_name(c10::ScalarType dtype);
 
-// Opens libtreepo_cuda.so, which lies beside the program and brings PyTorch's CUDA libraries with
-// it. Does nothing the second time. Throws Error with the loader's own words.
+// Opens libtreepo_cuda.so, which lies beside the program or in the folder above and brings
+// PyTorch's CUDA libraries with it. Does nothing the second time. Throws Error with the loader's
+// own words.
 void open_cuda_library();
+
+// The library's kernels; null before it is opened.
+const CudaKernels* cuda_library_kernels();
 
 }  // namespace treepo

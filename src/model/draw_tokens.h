@@ -24,4 +24,10 @@ void draw_tokens_cpu(const at::Tensor& logits, const SamplingParams& params,
 void draw_tokens_on_device(const at::Tensor& logits, const SamplingParams& params,
                            std::span<const TokenDraw> draws, std::vector<DrawnToken>& drawn);
 
+// The same by the CUDA kernel, from logits in bfloat16, float16 or float32. rows, uniforms: those
+// of `draws`, on the device.
+void draw_tokens_cuda(const at::Tensor& logits, const SamplingParams& params, const int32_t* rows,
+                      const double* uniforms, std::span<const TokenDraw> draws,
+                      std::vector<DrawnToken>& drawn);
+
 }  // namespace treepo

@@ -4,6 +4,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "kernels/elementwise.h"
+#include "model/cuda_kernels.h"
+#include "model/cuda_ops.h"
 #include "model/kernel_type.h"
 
 namespace treepo {
@@ -13,8 +15,11 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-bool has_kernel(const at::Tensor& x, KernelChoice kernels) {
-  return kernels == KernelChoice::best && x.is_cpu() && is_kernel_type(x.scalar_type());
+// cuda_takes: whether the CUDA kernel serves x's sizes, those of the CPU serve all.
+bool has_kernel(const at::Tensor& x, KernelChoice kernels, bool cuda_takes) {
+  if (kernels != KernelChoice::best) return false;
+  if (cuda_kernels_for(x) != nullptr) return cuda_takes;
+  return x.is_cpu() && is_kernel_type(x.scalar_type());
 }
 
 template <typename S>
@@ -37,6 +42,7 @@ c10::ScalarType wide(const at::Tensor& x) {
 
 at::Tensor run_rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
                         at::Tensor* inverse_rms) {
+  if (cuda_kernels_for(x) != nullptr) return cuda_rms_norm(x, weight, eps, inverse_rms);
   const int64_t n = x.size(-1), rows = x.numel() / n;
   at::Tensor result = at::empty_like(x);
   if (inverse_rms != nullptr) *inverse_rms = at::empty({rows}, x.options().dtype(wide(x)));
@@ -60,6 +66,10 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1], grad = grads[0].contiguous();
+    if (cuda_kernels_for(x) != nullptr) {
+      const CudaNormGradients made = cuda_rms_norm_backward(grad, x, weight, saved[2]);
+      return {made.x, made.weight.to(weight.scalar_type()), at::Tensor()};
+    }
     const int64_t n = x.size(-1), rows = x.numel() / n;
     at::Tensor grad_x = at::empty_like(x);
     at::Tensor grad_weight = at::empty_like(weight, weight.options().dtype(wide(x)));
@@ -74,6 +84,7 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
 
 at::Tensor run_rotate(const at::Tensor& x, const at::Tensor& table, int64_t rotated_heads,
                       bool inverse) {
+  if (cuda_kernels_for(x) != nullptr) return cuda_rotate(x, table, rotated_heads, inverse);
   at::Tensor result = at::empty_like(x);
   with_kernel_type(x, [&]<typename S>(S) {
     rotate_cpu<S>(in<S>(x), in<Arithmetic<S>>(table), x.size(0), x.size(1), rotated_heads,
@@ -99,6 +110,7 @@ struct Rotate : torch::autograd::Function<Rotate> {
 };
 
 at::Tensor run_swiglu(const at::Tensor& gate_up) {
+  if (cuda_kernels_for(gate_up) != nullptr) return cuda_swiglu(gate_up);
   const int64_t rows = gate_up.size(0), n = gate_up.size(1) / 2;
   at::Tensor result = at::empty({rows, n}, gate_up.options());
   with_kernel_type(gate_up,
@@ -114,6 +126,7 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const at::Tensor gate_up = ctx->get_saved_variables()[0], grad = grads[0].contiguous();
+    if (cuda_kernels_for(gate_up) != nullptr) return {cuda_swiglu_backward(grad, gate_up)};
     at::Tensor grad_gate_up = at::empty_like(gate_up);
     with_kernel_type(gate_up, [&]<typename S>(S) {
       swiglu_backward_cpu<S>(in<S>(grad), in<S>(gate_up), gate_up.size(0), gate_up.size(1) / 2,
@@ -127,7 +140,9 @@ struct SwiGlu : torch::autograd::Function<SwiGlu> {
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
                     KernelChoice kernels) {
-  if (has_kernel(x, kernels)) {
+  const bool cuda_takes = cuda_kernels_take_rows(x.size(-1)) &&
+                          (x.size(-1) <= kCudaNormBackwardLimit || !records_gradient(x, weight));
+  if (has_kernel(x, kernels, cuda_takes)) {
     const at::Tensor dense = x.contiguous();
     return records_gradient(dense, weight) ? RmsNorm::apply(dense, weight, eps)
                                            : run_rms_norm(dense, weight, eps, nullptr);
@@ -139,7 +154,7 @@ at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,
 
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& table, int64_t rotated_heads,
                   KernelChoice kernels) {
-  if (has_kernel(x, kernels)) {
+  if (has_kernel(x, kernels, cuda_kernels_take_head(x.size(2)))) {
     const at::Tensor dense = x.contiguous();
     return records_gradient(dense) ? Rotate::apply(dense, table, rotated_heads)
                                    : run_rotate(dense, table, rotated_heads, false);
@@ -155,7 +170,7 @@ at::Tensor rotate(const at::Tensor& x, const at::Tensor& table, int64_t rotated_
 }
 
 at::Tensor swiglu(const at::Tensor& gate_up, KernelChoice kernels) {
-  if (has_kernel(gate_up, kernels)) {
+  if (has_kernel(gate_up, kernels, cuda_kernels_take_rows(gate_up.size(1) / 2))) {
     const at::Tensor dense = gate_up.contiguous();
     return records_gradient(dense) ? SwiGlu::apply(dense) : run_swiglu(dense);
   }

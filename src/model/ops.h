@@ -9,8 +9,8 @@
 namespace treepo {
 
 // The decoder's own operations, differentiable. On the CPU in float32, float64 and bfloat16 they
-// are single passes of our own; elsewhere plain tensor operations. Input of half width is computed
-// in float32.
+// are single passes of our own, as on CUDA devices in bfloat16 and float16; elsewhere plain tensor
+// operations. Input of half width is computed in float32.
 
 // x / sqrt(mean(x²) + eps) * weight over the last dimension; x: [..., n], weight: [n].
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps,

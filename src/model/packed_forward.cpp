@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "model/cuda_packed_attention.h"
 #include "model/kernel_choice.h"
 #include "model/packed_attention.h"
 #include "model/side_by_side.h"
@@ -56,7 +57,7 @@ class TracedAttention : public AttentionLayer {
 // What the decoder runs on.
 struct PackedInput {
   at::Tensor tokens, positions;
-  std::shared_ptr<PackedAttention> attention;
+  std::shared_ptr<AttentionLayer> attention;
 };
 
 PackedInput packed_input(const Decoder& decoder, const PackedSequence& sequence,
@@ -64,14 +65,24 @@ PackedInput packed_input(const Decoder& decoder, const PackedSequence& sequence,
   check_ranges(decoder, sequence);
   const ModelConfig& config = decoder.config();
   const c10::Device device = decoder.device();
-  const int32_t block = device.is_cpu() ? kCpuBlock : kDeviceBlock;
   const AttentionShape shape = {.num_heads = static_cast<int32_t>(config.num_heads),
                                 .num_kv_heads = static_cast<int32_t>(config.num_kv_heads),
                                 .head_dim = static_cast<int32_t>(config.head_dim)};
-  auto plan =
-      std::make_shared<PackedAttentionPlan>(plan_packed_attention(sequence.subtree_end, block));
-  return {to_device(sequence.tokens, device), to_device(sequence.positions, device),
-          std::make_shared<PackedAttention>(shape, std::move(plan), kernels)};
+  PackedInput input = {
+      .tokens = to_device(sequence.tokens, device),
+      .positions = to_device(sequence.positions, device),
+  };
+  if (kernels == KernelChoice::best && CudaPackedLayer::serves(device, decoder.dtype(), shape)) {
+    input.attention =
+        std::make_shared<CudaPackedLayer>(shape, sequence.subtree_end, device, decoder.dtype());
+    return input;
+  }
+  const int32_t block = device.is_cpu() ? kCpuBlock : kDeviceBlock;
+  input.attention = std::make_shared<PackedAttention>(
+      shape,
+      std::make_shared<PackedAttentionPlan>(plan_packed_attention(sequence.subtree_end, block)),
+      kernels);
+  return input;
 }
 
 at::Tensor run_packed(const Decoder& decoder, const PackedSequence& sequence, KernelChoice kernels,

@@ -51,7 +51,10 @@ TreeStepModel::TreeStepModel(const Decoder& decoder, KernelChoice kernels)
     : decoder_(decoder),
       kernels_(kernels),
       use_kernels_(kernels == KernelChoice::best && decoder.device().is_cpu()),
-      weight_bytes_(bytes_of_products(decoder)) {}
+      weight_bytes_(bytes_of_products(decoder)) {
+  if (kernels == KernelChoice::best && CudaStep::serves(decoder))
+    cuda_step_ = std::make_unique<CudaStep>(decoder);
+}
 
 int32_t TreeStepModel::vocab_size() const {
   return static_cast<int32_t>(decoder_.config().vocab_size);
@@ -74,12 +77,14 @@ void TreeStepModel::allocate_pages(int32_t num_pages, int32_t page_tokens) {
   cache_ = {};  // before the new ones, so that both never exist at once
   num_pages_ = num_pages;
   page_tokens_ = page_tokens;
-  const auto options = at::device(decoder_.device()).dtype(cache_dtype(decoder_));
+  const auto options =
+      at::device(decoder_.device()).dtype(cuda_step_ ? decoder_.dtype() : cache_dtype(decoder_));
+  const CacheLayout layout = cuda_step_ ? CacheLayout::tokens_outside : CacheLayout::tokens_inside;
   try {
     const AttentionShape shape = {.num_heads = static_cast<int32_t>(config.num_heads),
                                   .num_kv_heads = static_cast<int32_t>(config.num_kv_heads),
                                   .head_dim = static_cast<int32_t>(config.head_dim)};
-    cache_ = make_paged_cache(config.num_layers, num_pages, page_tokens, shape, options);
+    cache_ = make_paged_cache(config.num_layers, num_pages, page_tokens, shape, options, layout);
   } catch (const std::exception&) {  // c10::Error or std::bad_alloc, by device
     const int64_t bytes = num_pages * bytes_per_page(page_tokens);
     throw Error(
@@ -135,6 +140,10 @@ void TreeStepModel::step(const StepBatch& batch, std::vector<DrawnToken>& drawn)
     draws.push_back({static_cast<int32_t>(drawing_rows.size()) - 1, draw.uniform});
   }
 
+  if (cuda_step_) {
+    cuda_step_->run(batch, cache_, drawing_rows, draws, drawn, profile_, observer_);
+    return;
+  }
   const auto attention = use_kernels_ ? cached_attention_kernels(batch, cache_)
                                       : cached_attention_tensors(batch, cache_);
   double attention_seconds = 0;

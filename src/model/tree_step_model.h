@@ -3,9 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "model/cached_attention.h"  // PagedCache
+#include "model/cuda_step.h"
 #include "model/decoder.h"
 #include "model/kernel_choice.h"
 #include "model/step_model.h"
@@ -46,7 +48,8 @@ class TreeStepModel : public StepModel {
 
   const Decoder& decoder_;
   KernelChoice kernels_;
-  bool use_kernels_;  // of our own, on the CPU
+  bool use_kernels_;                     // of our own, on the CPU
+  std::unique_ptr<CudaStep> cuda_step_;  // null where the CUDA kernels do not serve
   int32_t num_pages_ = 0, page_tokens_ = 0;
   PagedCache cache_;
   int64_t weight_bytes_ = 0;  // that the matrix products of one step read

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels/packed_attention.h"
+
+namespace treepo {
+
+inline constexpr int32_t kCudaKeyBlock = 64;  // keys of one task of the backward pass
+
+// A block of queries [first, end) and the keys it reads; the first num_full of them are seen by
+// all its queries.
+struct CudaQueryBlock {
+  int32_t first, end;
+  int32_t first_key, num_keys, num_full;
+};
+
+// Gradient of keys [first_key, end_key) from the queries [first_query, end_query): those that see a
+// block of keys follow one another, for a subtree is a range.
+struct CudaKeyTask {
+  int32_t first_key, end_key, first_query, end_query;
+};
+
+// PackedAttentionPlan as the CUDA kernels take it. A block of keys near the root is seen by all
+// that follows, so its queries are split over tasks; their results are added in the order of the
+// tasks.
+struct CudaPackedPlan {
+  std::vector<CudaQueryBlock> blocks;  // the most keys first
+  std::vector<CudaKeyTask> key_tasks;
+  std::vector<int32_t> key_task_begin;  // [key blocks + 1]
+
+  int32_t num_key_blocks() const { return static_cast<int32_t>(key_task_begin.size()) - 1; }
+};
+
+// How many queries a block of a PackedAttentionPlan for the CUDA kernels has: their heads that read
+// one key/value head fill a tile.
+int32_t cuda_packed_block(const AttentionShape& shape);
+
+// The longest tasks that give about `wanted_blocks` blocks of threads, all key/value heads counted.
+CudaPackedPlan plan_cuda_packed(const PackedAttentionPlan& plan, const AttentionShape& shape,
+                                int32_t wanted_blocks);
+
+}  // namespace treepo

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "kernels/cuda_kernels.h"
+
+namespace treepo {
+
+// What the table says of the device: few, and long runs of keys stay whole; many, and they are
+// split.
+inline int emulated_multiprocessors = 2;
+
+// The table of src/cuda/table.cu, of kernels compiled for the CPU and pointers to host memory.
+const CudaKernels& emulated_cuda_kernels();
+
+}  // namespace treepo
