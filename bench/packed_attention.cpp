@@ -93,13 +93,13 @@ class Comparison {
   }
 
   void run_packed() {
-    qkv_.mutable_grad() = {};
+    qkv_.mutable_grad() = at::Tensor();
     const at::Tensor out = packed_attention(qkv_, shape_, plan_);
     out.backward(weights_);
   }
 
   void run_apart() {
-    for (at::Tensor& part : apart_) part.mutable_grad() = {};
+    for (at::Tensor& part : apart_) part.mutable_grad() = at::Tensor();
     const at::Tensor out = at::scaled_dot_product_attention(apart_[0], apart_[1], apart_[2], {},
                                                             0.0, /*is_causal=*/true, std::nullopt,
                                                             /*enable_gqa=*/true);

@@ -6,10 +6,12 @@
 
 namespace treepo {
 
-// The names of an enum's values, in their order: how options and logs write them.
+// The names of an enum's values, in their order: how options and logs write them. An enum without
+// names, or whose header of names is not included, does not compile.
 template <typename E>
-inline constexpr std::array<std::string_view, 0>
-    kEnumNames{};  // an enum without names is no option
+struct NamesMissing;
+template <typename E>
+inline constexpr NamesMissing<E> kEnumNames{};
 
 template <typename E>
 std::string_view enum_name(E value) {

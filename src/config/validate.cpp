@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "config/enum_name.h"
+#include "config/enum_names.h"
 
 namespace treepo {
 
@@ -149,6 +149,13 @@ void validate_fallback(const GrowthOptions& growth, const StopOptions& stop, int
       .or_else("lower rollout.fallback_min_windows or rollout.fallback_window");
 }
 
+void validate_distinct(std::string_view key, std::vector<std::string> texts) {
+  std::ranges::sort(texts);
+  const auto twice = std::ranges::adjacent_find(texts);
+  if (twice == texts.end()) return;
+  throw Error(fmt::format("{} holds \"{}\" twice", key, *twice), "remove one of them");
+}
+
 void validate_stop(const StopOptions& stop, int64_t response) {
   Rule(stop.min_response_tokens < response,
        "stop.min_response_tokens must be below the longest response")
@@ -157,15 +164,11 @@ void validate_stop(const StopOptions& stop, int64_t response) {
       .or_else(
           "the longest response is the smaller of stop.response_tokens and rollout.depth × "
           "rollout.segment_tokens");
-  auto sorted = stop.stop_strings;
-  std::sort(sorted.begin(), sorted.end());
-  Rule(sorted.empty() || !sorted.front().empty(), "stop.stop_strings holds an empty text")
-      .given("stop.stop_strings", fmt::format("{} texts", sorted.size()))
+  Rule(std::ranges::find(stop.stop_strings, "") == stop.stop_strings.end(),
+       "stop.stop_strings holds an empty text")
+      .given("stop.stop_strings", fmt::format("{} texts", stop.stop_strings.size()))
       .or_else("it would stop every path at once");
-  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-  Rule(twice == sorted.end(), "stop.stop_strings holds a text twice")
-      .given("stop.stop_strings", twice == sorted.end() ? "" : *twice)
-      .or_else("remove one of them");
+  validate_distinct("stop.stop_strings", stop.stop_strings);
 }
 
 void validate_mismatch(const ObjectiveOptions& objective, const UpdateOptions& update) {
@@ -270,16 +273,11 @@ void validate_lora(const RunOptions& o) {
       .given("lora.rank", o.lora.rank)
       .given("lora.targets", "[]")
       .or_else("name some in lora.targets, or set lora.rank = 0");
-  auto sorted = o.lora.targets;
-  std::sort(sorted.begin(), sorted.end());
-  for (const std::string& target : sorted)
+  for (const std::string& target : o.lora.targets)
     Rule(is_lora_target(target), "lora.targets names no matrix of a decoder layer")
         .given("lora.targets", target)
         .or_else("q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
-  const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-  Rule(twice == sorted.end(), "lora.targets names a matrix twice")
-      .given("lora.targets", twice == sorted.end() ? "" : *twice)
-      .or_else("remove one of them");
+  validate_distinct("lora.targets", o.lora.targets);
   Rule(!o.model.path.empty() && !o.model.random_weights,
        "adapters need a model that can be loaded again, for they are saved without it")
       .given("lora.rank", o.lora.rank)
@@ -330,11 +328,11 @@ void validate(const RunOptions& options) {
   validate_advantage(options.advantage);
   validate_optimizer(options.optimizer);
   validate_updates(options);
+  validate_lora(options);
 }
 
 void validate_for_training(const RunOptions& options) {
   validate(options);
-  validate_lora(options);
   validate_sources(options);
   if (options.model.path.empty())
     validate_fresh_model(options.model, longest_response(options.rollout, options.stop));
@@ -348,7 +346,6 @@ void validate_for_training(const RunOptions& options) {
 
 void validate_for_sft(const RunOptions& options) {
   validate(options);
-  validate_lora(options);
   Rule(!options.sft.train.empty(), "there is nothing to learn from: sft.train is empty")
       .given("sft.train", "\"\"")
       .or_else("set sft.train to a file of JSON lines {\"prompt\", \"response\"}");

@@ -49,7 +49,9 @@ void open_cuda_library() {
       "build it where nvcc and the full PyTorch wheel are (preset cuda), or use device cpu";
   void* library = dlopen(cuda_library_path().c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr)
-    throw Error(fmt::format("the CUDA half cannot be opened: {}", dlerror()), kHint);
+    throw Error(fmt::format("the CUDA half, {}, cannot be opened: {}", cuda_library_path().string(),
+                            dlerror()),
+                kHint);
   const auto table =
       reinterpret_cast<decltype(&treepo_cuda_kernels)>(dlsym(library, "treepo_cuda_kernels"));
   if (table == nullptr)

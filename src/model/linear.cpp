@@ -1,7 +1,10 @@
 #include "model/linear.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <optional>
 
 #include "base/error.h"
 #include "kernels/isa.h"
@@ -14,10 +17,6 @@ namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
-
-bool records_gradient(const at::Tensor& x) {
-  return at::GradMode::is_enabled() && x.defined() && x.requires_grad();
-}
 
 bool has_kernel(const at::Tensor& x, const at::Tensor& weight, KernelChoice kernels) {
   const bool half = x.scalar_type() == at::kBFloat16;
@@ -55,12 +54,16 @@ at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::T
 
 // bfloat16 whose products are float32's.
 struct HalfLinear : torch::autograd::Function<HalfLinear> {
+  // Function::apply takes no undefined tensors.
+  using Optional = std::optional<at::Tensor>;
+  static Optional if_defined(const at::Tensor& x) { return x.defined() ? Optional(x) : Optional(); }
+
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias, const at::Tensor& residual) {
+                            const Optional& bias, const Optional& residual) {
     ctx->save_for_backward({x, weight});
-    ctx->saved_data["bias"] = bias.defined();
-    ctx->saved_data["residual"] = residual.defined();
-    return run_linear(x, weight, bias, residual);
+    ctx->saved_data["bias"] = bias.has_value();
+    ctx->saved_data["residual"] = residual.has_value();
+    return run_linear(x, weight, bias.value_or(at::Tensor()), residual.value_or(at::Tensor()));
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -84,10 +87,10 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   TREEPO_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
                "a product over {} and {} numbers", x.size(-1), weight.size(-1));
   if (has_kernel(x, weight, kernels)) {
-    if (!records_gradient(x) && !records_gradient(weight) && !records_gradient(bias) &&
-        !records_gradient(residual))
-      return run_linear(x, weight, bias, residual);
-    if (x.scalar_type() == at::kBFloat16) return HalfLinear::apply(x, weight, bias, residual);
+    if (c10::InferenceMode::is_enabled()) return run_linear(x, weight, bias, residual);
+    if (x.scalar_type() == at::kBFloat16)
+      return HalfLinear::apply(x, weight, HalfLinear::if_defined(bias),
+                               HalfLinear::if_defined(residual));
   }
   if (!residual.defined())
     return bias.defined() ? at::addmm(bias, x, weight.t()) : x.mm(weight.t());

@@ -9,11 +9,11 @@ namespace treepo {
 // The decoder's matrix products. x: [N, inner]; weight: [outer, inner]; bias: [outer], residual:
 // [N, outer], both left out where undefined. Differentiable.
 //
-// On the CPU they are a kernel of our own where no gradient is recorded: its rows do not depend on
-// one another, so that a sample is the same in any batch. Where a gradient is recorded libtorch's
-// products are as fast, but for bfloat16 on machines without instructions for it: there the kernel
-// goes forward, and the gradients are products in float32. Elsewhere libtorch multiplies, bfloat16
-// on machines that have its instructions included.
+// On the CPU they are a kernel of our own in inference mode (sampling): its rows do not depend on
+// one another, so that a sample is the same in any batch. Otherwise (the update, and log-probs that
+// are computed again for it) libtorch's products are as fast, but for bfloat16 on machines without
+// instructions for it: there the kernel goes forward, and the gradients are products in float32.
+// Elsewhere libtorch multiplies, bfloat16 on machines that have its instructions included.
 
 // x · weightᵀ + bias + residual.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {},

@@ -68,10 +68,9 @@ PackedInput packed_input(const Decoder& decoder, const PackedSequence& sequence,
   const AttentionShape shape = {.num_heads = static_cast<int32_t>(config.num_heads),
                                 .num_kv_heads = static_cast<int32_t>(config.num_kv_heads),
                                 .head_dim = static_cast<int32_t>(config.head_dim)};
-  PackedInput input = {
-      .tokens = to_device(sequence.tokens, device),
-      .positions = to_device(sequence.positions, device),
-  };
+  PackedInput input;
+  input.tokens = to_device(sequence.tokens, device);
+  input.positions = to_device(sequence.positions, device);
   if (kernels == KernelChoice::best && CudaPackedLayer::serves(device, decoder.dtype(), shape)) {
     input.attention =
         std::make_shared<CudaPackedLayer>(shape, sequence.subtree_end, device, decoder.dtype());

@@ -81,7 +81,10 @@ SftTrainer::SftTrainer(RunOptions options, RunStart start)
   if (start == RunStart::fresh) create_run_directory(paths_);
   keep_tokenizer(model_, paths_.tokenizer);
   checkpoints_.remove_incomplete();
-  if (checkpoint_) optimizer_.restore(CheckpointStore::load_optimizer(*checkpoint_));
+  if (checkpoint_) {
+    optimizer_.restore(CheckpointStore::load_optimizer(*checkpoint_));
+    checkpoints_.finish_save(state_);
+  }
   log_.emplace(paths_.metrics);
   log_->file().cut_to_size(static_cast<uint64_t>(state_.metrics_bytes));
   write_file_atomically(paths_.config, options_as_toml(options_));

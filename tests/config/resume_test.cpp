@@ -69,6 +69,9 @@ TEST(Resume, EveryOptionIsCompared) {
                                      OptionValue(std::string("qwen2")),
                                      OptionValue(std::string("carry")),
                                      OptionValue(std::string("grpo")),
+                                     OptionValue(std::string("token")),
+                                     OptionValue(std::string("k1")),
+                                     OptionValue(std::string("bfloat16")),
                                      OptionValue(std::string("linear")),
                                      OptionValue(std::vector<std::string>{"x"})}) {
       if (option.get() == before) option.set(value);

@@ -69,9 +69,9 @@ TEST_P(PackedRun, EqualsTheRunOfTrajectoriesApart) {
 
 INSTANTIATE_TEST_SUITE_P(Objectives, PackedRun,
                          ::testing::Values(Objective::dapo, Objective::grpo, Objective::gspo),
-                         [](const auto& info) {
+                         [](const auto& kind) {
                            return std::string(
-                               kEnumNames<Objective>[static_cast<size_t>(info.param)]);
+                               kEnumNames<Objective>[static_cast<size_t>(kind.param)]);
                          });
 
 }  // namespace

@@ -73,7 +73,7 @@ struct Seen {
       const TreeNode& parent = tree.node(node.parent);
       cuts_inside += node.parent_used_tokens < parent.num_tokens;
       discarded += node.discarded;
-      fallbacks += parent.stop != StopReason::none;
+      fallbacks += node.depth < tree.node(id - 1).depth;  // branching never leads back up
       first += node.parent == 0 && id == first + 1;
     }
     first_splits.push_back(first);
@@ -140,10 +140,10 @@ TEST(RolloutLogProbs, OfDrawnFirstSplitsAndThreeBranches) {
 
 TEST(RolloutLogProbs, OfFallbacksThatCutSegments) {
   const Seen seen = sample_and_compare(
-      settings_of({.width = 16, .depth = 4, .segment_tokens = 5, .fallback_window = 2}));
+      settings_of({.width = 24, .depth = 4, .segment_tokens = 5, .fallback_window = 2}));
   EXPECT_GT(seen.cuts_inside, 10);
   const Seen whole =
-      sample_and_compare(settings_of({.width = 16, .depth = 4, .segment_tokens = 5}));
+      sample_and_compare(settings_of({.width = 24, .depth = 4, .segment_tokens = 5}));
   EXPECT_GT(whole.fallbacks, 10);
   EXPECT_EQ(whole.cuts_inside, 0);
 }
@@ -164,7 +164,8 @@ TEST(RolloutLogProbs, OfPathsThatStopRulesEnd) {
                          .repetition_count = 3,
                          .stop_strings = {"7", "+-"}};
   const Seen seen = sample_and_compare(
-      settings_of({.width = 8, .depth = 5, .segment_tokens = 4, .fallback_window = 3}, stop));
+      settings_of({.width = 8, .depth = 5, .segment_tokens = 4, .fallback_window = 3}, stop),
+      "llama", 12);
   EXPECT_GT(seen.discarded, 3);
 }
 
@@ -235,8 +236,15 @@ TEST(RolloutSamples, DoNotDependOnRowsPagesAndSteps) {
   }
 }
 
+// Short segments, so that trees branch at different times and take pages from one another.
 TEST(RolloutSamples, DoNotDependOnMemory) {
-  KnownTrees known(kManyCuts, 7);
+  KnownTrees known({.width = 8,
+                    .depth = 9,
+                    .segment_tokens = 2,
+                    .first_split_min = 1,
+                    .first_split_max = 4,
+                    .fallback_window = 3},
+                   7);
   for (const int64_t page_tokens : {1, 4}) {
     const StopRules rules = make_stop_rules(known.settings.growth, known.settings.stop);
     const int64_t one_path = pages_of_path(12, rules, page_tokens);
