@@ -34,8 +34,10 @@ std::vector<Json> sampled_nodes(const std::string& model, const std::string& pro
                   sets({"rollout.width=8", "rollout.depth=3", "rollout.segment_tokens=4"}));
   EXPECT_EQ(result.code, 0) << result.err;
   std::vector<Json> nodes;
-  for (const std::string& line : lines_of(result.out))
-    for (const Json& node : Json::parse(line)["nodes"]) nodes.push_back(node["tokens"]);
+  for (const std::string& line : lines_of(result.out)) {
+    const Json tree = Json::parse(line);
+    for (const Json& node : tree["nodes"]) nodes.push_back(node["tokens"]);
+  }
   return nodes;
 }
 
