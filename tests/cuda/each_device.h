@@ -10,6 +10,7 @@
 #include "emulated_cuda.h"
 #include "emulated_table.h"
 #include "model/cuda_kernels.h"
+#include "model/decoder.h"
 #include "model/device.h"
 
 namespace treepo {
@@ -70,6 +71,12 @@ inline double largest_difference(const at::Tensor& a, const at::Tensor& b) {
 // |a - b| / |b|
 inline double relative_difference(const at::Tensor& a, const at::Tensor& b) {
   return ((wide(a) - wide(b)).norm() / wide(b).norm()).item<double>();
+}
+
+// One by one: how parameters are padded depends on the dtype.
+inline void copy_weights(const Decoder& from, Decoder& to) {
+  const auto source = from.parameters().named_tensors(), target = to.parameters().named_tensors();
+  for (size_t i = 0; i < source.size(); ++i) target[i].second.copy_(wide(source[i].second));
 }
 
 // Largest |a - b| - tolerance * |b|.

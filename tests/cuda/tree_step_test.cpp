@@ -58,7 +58,7 @@ TEST_P(CudaTreeStep, FollowsPackedForwardInFloat64) {
         config.initializer_range = 0.1;
         const Decoder decoder = Decoder::random(config, 3, device, dtype);
         Decoder exact = Decoder::random(config, 3, at::kCPU, at::kDouble);
-        exact.parameters().values().copy_(wide(decoder.parameters().values()));
+        copy_weights(decoder, exact);
         const PackedSequence packed{.tokens = {3, 9, 27, 14, 5, 30, 31},
                                     .positions = {0, 1, 2, 3, 4, 5, 5},
                                     .subtree_end = {7, 7, 7, 7, 7, 6, 7}};
