@@ -73,13 +73,17 @@ class Chart {
     for (const ChartSeries& series : chart.series) {
       TREEPO_CHECK(series.x.size() == series.y.size(), "series \"{}\": {} x, {} y", series.name,
                    series.x.size(), series.y.size());
+      TREEPO_CHECK(series.low.size() == series.high.size() &&
+                       (series.low.empty() || series.low.size() == series.y.size()),
+                   "series \"{}\": a band of {} and {} for {} points", series.name,
+                   series.low.size(), series.high.size(), series.y.size());
       for (size_t i = 0; i < series.x.size(); ++i) {
         if (!is_shown(series, i)) continue;
         empty_ = false;
         low_x = std::min(low_x, scaled(series.x[i]));
         high_x = std::max(high_x, scaled(series.x[i]));
-        low_y = std::min(low_y, series.y[i]);
-        high_y = std::max(high_y, series.y[i]);
+        low_y = std::min(low_y, series.low.empty() ? series.y[i] : series.low[i]);
+        high_y = std::max(high_y, series.high.empty() ? series.y[i] : series.high[i]);
       }
     }
     if (empty_) return;
@@ -133,6 +137,19 @@ class Chart {
                       fmt::format("transform=\"rotate(-90 18 {:.1f})\"", middle));
   }
 
+  std::string band(const ChartSeries& series, const char* colour) const {
+    if (series.low.empty()) return "";
+    std::string there, back;
+    for (size_t i = 0; i < series.x.size(); ++i) {
+      if (!is_shown(series, i)) continue;
+      const double x = at_x(scaled(series.x[i]));
+      there += fmt::format("{:.1f},{:.1f} ", x, at_y(series.high[i]));
+      back = fmt::format("{:.1f},{:.1f} ", x, at_y(series.low[i])) + back;
+    }
+    return fmt::format("<polygon fill=\"{}\" fill-opacity=\"0.15\" points=\"{}\"/>\n", colour,
+                       there + back);
+  }
+
   std::string series(size_t index) const {
     const ChartSeries& series = chart_.series[index];
     const char* colour = kColours[index % kColours.size()];
@@ -148,7 +165,8 @@ class Chart {
     }
     const double legend_x = kWidth - kRight + 16;
     const double legend_y = kTop + 8 + 20 * static_cast<double>(index);
-    return fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"2\" points=\"{}\"/>\n",
+    return band(series, colour) +
+           fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"2\" points=\"{}\"/>\n",
                        colour, points) +
            markers +
            fmt::format("<path stroke=\"{}\" stroke-width=\"2\" d=\"M{:.1f} {:.1f}h20\"/>\n", colour,

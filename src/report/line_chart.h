@@ -8,7 +8,8 @@ namespace treepo {
 
 struct ChartSeries {
   std::string name;
-  std::vector<double> x, y;  // equally many; points that are not finite are left out
+  std::vector<double> x, y;           // equally many; points that are not finite are left out
+  std::vector<double> low{}, high{};  // a band around y, as many as y; empty: none
 };
 
 struct LineChart {

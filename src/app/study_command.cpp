@@ -1,0 +1,85 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/command_line.h"
+#include "app/commands.h"
+#include "app/run_start.h"
+#include "base/files.h"
+#include "base/log.h"
+#include "report/study_report.h"
+#include "train/run_directory.h"
+#include "train/study.h"
+
+namespace treepo {
+
+namespace {
+
+struct StudyFlags {
+  std::string file;
+  bool only_compare = false, quiet = false;
+};
+
+StudyComparison compare(const StudyFile& study, const std::vector<StudyRun>& runs) {
+  std::vector<StudyRunLog> logs;
+  for (const StudyVariant& variant : study.variants)
+    for (const StudyRun& run : runs)
+      if (run.variant == variant.name)
+        logs.push_back({.variant = run.variant,
+                        .seed = run.seed,
+                        .metrics = RunPaths(run.options.train.run_dir).metrics});
+  return compare_study(logs);
+}
+
+void run(const StudyFlags& flags, int& exit_code) {
+  if (flags.quiet) set_log_level(LogLevel::warning);
+  const StudyFile study = read_study_file(flags.file);
+  const std::vector<StudyRun> runs = plan_study(study);
+  file_system().make_directories(study.dir);
+  StudyOutcome outcome;
+  if (!flags.only_compare) {
+    catch_interrupts();
+    outcome = run_study(
+        study, runs,
+        [&](size_t i) {
+          log_info("study: run {} of {}: {}, seed {}", i + 1, runs.size(), runs[i].variant,
+                   runs[i].seed);
+        },
+        interrupted);
+  }
+  const StudyComparison comparison = compare(study, runs);
+  const std::string table = join_path(study.dir, "comparison.md");
+  const std::string curves = join_path(study.dir, "curves.svg");
+  write_file_atomically(table, comparison.markdown);
+  write_file_atomically(curves, comparison.svg);
+  fmt::print("{}\nmean ± standard deviation over seeds; table {}, curves {}\n", comparison.markdown,
+             table, curves);
+  if (outcome.failed > 0) {
+    fmt::print("{} runs failed: the same command tries them again\n", outcome.failed);
+    exit_code = kExitError;
+  }
+  if (outcome.interrupted) {
+    fmt::print("Interrupted. Go on with: treepo study {}\n", flags.file);
+    exit_code = kExitInterrupted;
+  }
+}
+
+}  // namespace
+
+void add_study_command(CLI::App& program, int& exit_code) {
+  auto flags = std::make_shared<StudyFlags>();
+  CLI::App* command =
+      program.add_subcommand("study", "Train variants of a run with several seeds, and compare");
+  command->add_option("file", flags->file, "TOML file with base, seeds and variants")->required();
+  command->add_flag("--compare", flags->only_compare, "only compare what has run so far");
+  command->add_flag("--quiet", flags->quiet, "only the table, warnings and errors");
+  command->footer(
+      "  treepo study configs/study-quickstart.toml\n\n"
+      "Runs that are finished are left as they are, so that the same command goes on after an\n"
+      "interruption, or with a variant added to the file.");
+  command->callback([flags, &exit_code] { run(*flags, exit_code); });
+}
+
+}  // namespace treepo
