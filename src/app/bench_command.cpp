@@ -142,7 +142,7 @@ void write_json(const std::string& path, const std::vector<SamplingMeasurement>&
                 const SamplingMachine& machine) {
   OutputFile out(path, OutputFile::Mode::atomic);
   for (const SamplingMeasurement& m : measured) {
-    out.write(dump_json(sampling_json(m, machine)));
+    out.write(dump_json(sampling_json(measured, m, machine)));
     out.write("\n");
   }
   out.finish();

@@ -49,6 +49,13 @@ void declare_objective(OptionTable& table, ObjectiveOptions& o) {
   table.add_choice("reference_dtype", o.reference_dtype, {"model", "bfloat16"},
                    "type of the first model's weights: model.dtype, or bfloat16 to save memory");
   table.add("entropy_beta", o.entropy_beta, {}, "weight of the entropy bonus");
+  table.add_choice("beta_schedule", o.beta_schedule,
+                   {"constant", "linear", "cosine", "exponential"},
+                   "course of kl_beta and entropy_beta over train.max_steps: much exploration at "
+                   "first, little at the end");
+  table.add("beta_end", o.beta_end, {.min = 0, .max = 1, .above_min = true},
+            "share of kl_beta and entropy_beta that is left at the end, unless beta_schedule is "
+            "constant");
   table.add("importance_cap", o.importance_cap, {},
             "largest importance weight against the mismatch of sampler and trainer; 0: off");
   table.add_enum("importance_mask", o.importance_mask,

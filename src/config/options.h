@@ -9,8 +9,8 @@
 
 namespace treepo {
 
-// Every option of a run as plain structs (a tree's growth: growth_options.h); config/declare.cpp
-// gives each its key, default, range and help. Parts take the one struct that concerns them, never
+// Every option of a run as plain structs (a tree's growth: growth_options.h); config/declare*.cpp
+// give each its key, default, range and help. Parts take the one struct that concerns them, never
 // the whole.
 
 struct ModelOptions {
@@ -107,8 +107,10 @@ struct ObjectiveOptions {
   double dual_clip = 10.0;  // 0: off
   double kl_beta = 0.0;     // KL to the reference model, 0: no reference is kept
   KlEstimator kl_estimator = KlEstimator::k3;
-  std::string reference_dtype = "model";  // model (that of model.dtype), bfloat16
-  double entropy_beta = 0.0;              // entropy bonus
+  std::string reference_dtype = "model";   // model (that of model.dtype), bfloat16
+  double entropy_beta = 0.0;               // entropy bonus
+  std::string beta_schedule = "constant";  // of both betas: constant, linear, cosine, exponential
+  double beta_end = 0.01;                  // share of them at the end of training, unless constant
   // Largest truncated importance weight for the mismatch between sampler and trainer; 0: off.
   double importance_cap = 0.0;
   ImportanceMask importance_mask = ImportanceMask::none;

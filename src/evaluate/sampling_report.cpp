@@ -19,6 +19,31 @@ double unique_share(const DepthTokens& tokens) {
   return percent(static_cast<double>(tokens.unique), static_cast<double>(tokens.trajectory));
 }
 
+// What a case needs less than sequential sampling of as many trajectories: shares, negative where
+// it needs more.
+struct Saved {
+  double seconds = 0, trajectory_tokens = 0, unique_tokens = 0;
+};
+
+Saved saved_against(const SamplingMeasurement& sequential, const SamplingMeasurement& m) {
+  const auto share = [](double now, double before) { return before > 0 ? 1 - now / before : 0; };
+  const auto tokens = [&](int64_t now, int64_t before) {
+    return share(static_cast<double>(now) / m.rounds(),
+                 static_cast<double>(before) / sequential.rounds());
+  };
+  return {share(m.median_seconds(), sequential.median_seconds()),
+          tokens(m.stats.trajectory_tokens, sequential.stats.trajectory_tokens),
+          tokens(m.stats.drawn_tokens, sequential.stats.drawn_tokens)};
+}
+
+std::string saved_columns(std::span<const SamplingMeasurement> measured,
+                          const SamplingMeasurement& m) {
+  if (m.what.baseline < 0) return "";
+  const Saved saved = saved_against(measured[static_cast<size_t>(m.what.baseline)], m);
+  return fmt::format("{:>8.0f} % {:>8.0f} % {:>8.0f} %", 100 * saved.seconds,
+                     100 * saved.trajectory_tokens, 100 * saved.unique_tokens);
+}
+
 OrderedJson interval_json(const Interval& interval) {
   return {{"mean", interval.mean}, {"low", interval.low}, {"high", interval.high}};
 }
@@ -76,20 +101,22 @@ std::string accuracy_table(std::span<const SamplingMeasurement> measured) {
   for (const SamplingMeasurement& m : measured) {
     if (!m.accuracy) continue;
     if (text.empty())
-      text = fmt::format("{:<32} {:>12} {:>12} {:>9} {:>20} {:>20}\n", "accuracy and its price",
-                         "unique tok.", "+ prefilled", "seconds", "avg@w", "maj@w");
+      text = fmt::format("{:<32} {:>12} {:>12} {:>9} {:>20} {:>20} {:>10} {:>10} {:>10}\n",
+                         "accuracy and its price", "unique tok.", "+ prefilled", "seconds", "avg@w",
+                         "maj@w", "time saved", "traj. tok.", "unique");
     const auto share = [](const Interval& i) {
       return fmt::format("{:.1f} % ({:.1f}-{:.1f})", 100 * i.mean, 100 * i.low, 100 * i.high);
     };
-    text +=
-        fmt::format("{:<32} {:>12.0f} {:>12.0f} {:>9.2f} {:>20} {:>20}\n", m.what.name,
-                    static_cast<double>(m.stats.drawn_tokens) / m.rounds(), m.processed_tokens(),
-                    m.median_seconds(), share(m.accuracy->average), share(m.accuracy->majority));
+    text += fmt::format("{:<32} {:>12.0f} {:>12.0f} {:>9.2f} {:>20} {:>20} {}\n", m.what.name,
+                        static_cast<double>(m.stats.drawn_tokens) / m.rounds(),
+                        m.processed_tokens(), m.median_seconds(), share(m.accuracy->average),
+                        share(m.accuracy->majority), saved_columns(measured, m));
   }
   return text;
 }
 
-OrderedJson sampling_json(const SamplingMeasurement& m, const SamplingMachine& machine) {
+OrderedJson sampling_json(std::span<const SamplingMeasurement> measured,
+                          const SamplingMeasurement& m, const SamplingMachine& machine) {
   const GrowthOptions& growth = m.what.settings.growth;
   const auto rounds = static_cast<int64_t>(m.rounds());
   OrderedJson depths = OrderedJson::array();
@@ -127,6 +154,12 @@ OrderedJson sampling_json(const SamplingMeasurement& m, const SamplingMachine& m
                       {"bytes_per_s", m.bytes_per_second()},
                       {"roof_share", m.bytes_per_second() / machine.read_bandwidth},
                       {"by_depth", depths}};
+  if (m.what.baseline >= 0) {
+    const Saved saved = saved_against(measured[static_cast<size_t>(m.what.baseline)], m);
+    json["saved"] = {{"seconds", saved.seconds},
+                     {"trajectory_tokens", saved.trajectory_tokens},
+                     {"unique_tokens", saved.unique_tokens}};
+  }
   if (m.accuracy) {
     json["avg"] = interval_json(m.accuracy->average);
     json["maj"] = interval_json(m.accuracy->majority);

@@ -27,9 +27,13 @@ std::string ratio_lines(std::span<const SamplingMeasurement> measured);
 // The unique share of each depth, a line for each case of trees.
 std::string depth_lines(std::span<const SamplingMeasurement> measured);
 
-// Accuracy beside tokens and seconds; empty where nothing was judged.
+// Accuracy beside tokens and seconds, and the shares of time, trajectory tokens and decoded tokens
+// that trees save against sequential sampling of as many trajectories (Table 2 and Figure 9 of
+// arXiv 2508.17445); empty where nothing was judged.
 std::string accuracy_table(std::span<const SamplingMeasurement> measured);
 
-OrderedJson sampling_json(const SamplingMeasurement& measured, const SamplingMachine& machine);
+// Of one case; `measured` holds its baseline.
+OrderedJson sampling_json(std::span<const SamplingMeasurement> measured,
+                          const SamplingMeasurement& one, const SamplingMachine& machine);
 
 }  // namespace treepo

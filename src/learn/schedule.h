@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "config/options.h"  // OptimizerOptions
+#include "config/options.h"  // OptimizerOptions, ObjectiveOptions
 
 namespace treepo {
 
@@ -11,5 +11,10 @@ namespace treepo {
 // remaining steps along half a cosine or a line and would reach min_lr_ratio of it at step
 // total_steps. Throws Error on an unknown schedule.
 double scheduled_learning_rate(const OptimizerOptions& options, int64_t step, int64_t total_steps);
+
+// The objective of step `step` (0-based) of `total_steps`: kl_beta and entropy_beta fall from their
+// values to beta_end of them, along a line, half a cosine, or an exponential that loses the same
+// share in each step. Throws Error on an unknown schedule.
+ObjectiveOptions scheduled_objective(ObjectiveOptions options, int64_t step, int64_t total_steps);
 
 }  // namespace treepo

@@ -11,23 +11,6 @@ namespace treepo {
 
 namespace {
 
-// Engine settings for evaluation: independent answers, none of training's growth.
-RolloutSettings evaluation_settings(const RunOptions& options, const TokenText& text,
-                                    int64_t samples, const SamplingOptions& sampling) {
-  RolloutSettings settings{.growth = options.rollout,
-                           .stop = options.stop,
-                           .sampling = sampling,
-                           .engine = options.engine,
-                           .eos_ids = text.eos_ids,
-                           .seed = static_cast<uint64_t>(options.train.seed),
-                           .purpose = Purpose::evaluate};
-  settings.growth.sequential = true;
-  settings.growth.width = samples;
-  settings.growth.fallback = FallbackPolicy::none;
-  settings.stop.min_response_tokens = 0;
-  return settings;
-}
-
 // `samples` answers for each query, scored, in the order of the queries.
 std::vector<ScoredTree> sample_answers(StepModel& model, const RunOptions& options,
                                        const std::vector<TrainingQuery>& queries,
@@ -105,6 +88,28 @@ void add_lengths(const std::vector<ScoredTree>& scored, EvaluationResult& result
 
 }  // namespace
 
+RolloutSettings evaluation_settings(const RunOptions& options, const TokenText& text,
+                                    EvaluationWay way) {
+  RolloutSettings settings{
+      .growth = options.rollout,
+      .stop = options.stop,
+      .sampling = {.temperature = options.evaluate.temperature, .top_p = options.evaluate.top_p},
+      .engine = options.engine,
+      .eos_ids = text.eos_ids,
+      .seed = static_cast<uint64_t>(options.train.seed),
+      .purpose = Purpose::evaluate};
+  settings.growth.width = options.evaluate.samples;
+  settings.stop.min_response_tokens = 0;
+  if (way == EvaluationWay::trees) return settings;
+  settings.growth.sequential = true;
+  settings.growth.fallback = FallbackPolicy::none;
+  if (way == EvaluationWay::greedy) {
+    settings.growth.width = 1;
+    settings.sampling = {.temperature = 0};
+  }
+  return settings;
+}
+
 double EvaluationResult::headline() const {
   return summary.score.mean;
 }
@@ -124,13 +129,12 @@ EvaluationResult evaluate(StepModel& model, const RunOptions& options,
   const EvaluateOptions& evaluate = options.evaluate;
   std::vector<ScoredTree> sampled, greedy;
   if (evaluate.samples > 0) {
-    const SamplingOptions sampling{.temperature = evaluate.temperature, .top_p = evaluate.top_p};
     sampled = sample_answers(model, options, queries, text, verifier, "evaluate",
-                             evaluation_settings(options, text, evaluate.samples, sampling));
+                             evaluation_settings(options, text, EvaluationWay::sequential));
   }
   if (evaluate.greedy) {
     greedy = sample_answers(model, options, queries, text, verifier, "evaluate greedy",
-                            evaluation_settings(options, text, 1, {.temperature = 0}));
+                            evaluation_settings(options, text, EvaluationWay::greedy));
   }
 
   Answers answers;

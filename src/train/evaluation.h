@@ -9,6 +9,7 @@
 #include "evaluate/summary.h"
 #include "model/step_model.h"
 #include "reward/verifier.h"
+#include "rollout/engine.h"
 #include "train/training_query.h"
 #include "train/trajectory_text.h"
 
@@ -26,6 +27,15 @@ struct EvaluationResult {
   double headline() const;              // mean score; the best checkpoint has the highest
   void add_to(Metrics& metrics) const;  // names "eval/…", "eval/unseen/…"
 };
+
+// sequential, trees: options.evaluate.samples answers, each apart or as one tree of the options'
+// growth, with evaluation's own temperature and top-p; greedy: the one most likely token by token.
+enum class EvaluationWay { sequential, trees, greedy };
+
+// Engine settings for it: training's stop rules but for the minimum length, and random numbers of
+// their own.
+RolloutSettings evaluation_settings(const RunOptions& options, const TokenText& text,
+                                    EvaluationWay way);
 
 // Samples options.evaluate.samples answers for each query, sequentially, with evaluation's own
 // temperature and top-p, and one greedy answer if asked for. With no samples the greedy answers

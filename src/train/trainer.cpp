@@ -275,14 +275,16 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
     return batch;
   }
   const std::vector<TrainingTree> training = training_trees(trees);
+  const ObjectiveOptions objective =
+      scheduled_objective(options_.objective, state_.step, options_.train.max_steps);
   const int64_t updates = options_.update.updates_per_batch;
   for (int64_t part = 0; part < updates; ++part) {
     const auto [first, last] = part_of(training.size(), part, updates);
     if (first == last) continue;  // fewer trees than updates
     const UpdateReport report =
         treepo::update(model_.decoder, optimizer_, std::span(training).subspan(first, last - first),
-                       options_.objective, longest_response(options_.rollout, options_.stop),
-                       learning_rate, pack_run_options(options_));
+                       objective, longest_response(options_.rollout, options_.stop), learning_rate,
+                       pack_run_options(options_));
     batch.add(report, part == 0 || options_.update.recompute_old_logprobs);
     if (!report.step.skipped) {
       state_.skipped_in_a_row = 0;

@@ -84,7 +84,8 @@ TEST(SamplingBenchmark, JudgesTheTreesOfEachCaseOnce) {
   }
   SamplingMachine machine{.device = "cpu", .dtype = "float32", .threads = 1, .read_bandwidth = 1e9};
   EXPECT_NE(accuracy_table(measured).find("maj@w"), std::string::npos);
-  EXPECT_TRUE(sampling_json(measured[1], machine).contains("maj"));
+  EXPECT_NE(accuracy_table(measured).find("time saved"), std::string::npos);
+  EXPECT_TRUE(sampling_json(measured, measured[1], machine).contains("maj"));
 }
 
 TEST(SamplingBenchmark, AccuracyIsTheMeanOverQueries) {
@@ -107,7 +108,7 @@ TEST(SamplingBenchmark, ReportsEveryCountByName) {
                                 .threads = 2,
                                 .read_bandwidth = 1e9,
                                 .peak_memory_bytes = 77};
-  const Json tree = Json::parse(dump_json(sampling_json(measured[1], machine)));
+  const Json tree = Json::parse(dump_json(sampling_json(measured, measured[1], machine)));
   EXPECT_EQ(tree["unique_tokens"], 50);
   EXPECT_EQ(tree["trajectory_tokens"], 60);
   EXPECT_EQ(tree["prefilled_tokens"], 2);
@@ -116,6 +117,11 @@ TEST(SamplingBenchmark, ReportsEveryCountByName) {
   EXPECT_EQ(tree["by_depth"][0]["unique_share"], 0.5);
   EXPECT_EQ(tree["machine"]["peak_memory_bytes"], 77);
   EXPECT_FALSE(tree.contains("maj"));
+  const SamplingMeasurement& sequential = measured[0];
+  EXPECT_DOUBLE_EQ(tree["saved"]["unique_tokens"].get<double>(),
+                   1 - 50.0 / static_cast<double>(sequential.stats.drawn_tokens));
+  EXPECT_DOUBLE_EQ(tree["saved"]["trajectory_tokens"].get<double>(),
+                   1 - 60.0 / static_cast<double>(sequential.stats.trajectory_tokens));
   const std::string table = speed_table(measured, machine);
   for (const char* word : {"traj/s", "unique/s", "traj.t/s", "TokenPS", "attent.", "roof"})
     EXPECT_NE(table.find(word), std::string::npos) << word;

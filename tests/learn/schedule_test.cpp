@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 
 namespace treepo {
@@ -44,6 +46,26 @@ TEST(Schedule, FallsToTheShareThatIsAskedFor) {
 
 TEST(Schedule, UnknownNameIsAnError) {
   EXPECT_THROW(rate("square", 4, 0), Error);
+}
+
+ObjectiveOptions objective(const std::string& schedule, int64_t step) {
+  const ObjectiveOptions options{
+      .kl_beta = 2.0, .entropy_beta = 1.0, .beta_schedule = schedule, .beta_end = 0.0625};
+  return scheduled_objective(options, step, 9);
+}
+
+TEST(Schedule, BetasFallToTheirEnd) {
+  for (const char* schedule : {"linear", "cosine", "exponential"}) {
+    EXPECT_DOUBLE_EQ(objective(schedule, 0).kl_beta, 2.0);
+    EXPECT_DOUBLE_EQ(objective(schedule, 8).kl_beta, 0.125);
+    EXPECT_DOUBLE_EQ(objective(schedule, 8).entropy_beta, 0.0625);
+    EXPECT_DOUBLE_EQ(objective(schedule, 20).kl_beta, 0.125) << "past the last step";
+  }
+  EXPECT_DOUBLE_EQ(objective("exponential", 4).kl_beta, 0.5);  // sqrt(1/16) of it
+  EXPECT_DOUBLE_EQ(objective("linear", 4).kl_beta, 2.0 * (1 + 0.0625) / 2);
+  EXPECT_DOUBLE_EQ(objective("cosine", 2).entropy_beta, 0.0625 + 0.9375 * (1 + std::sqrt(0.5)) / 2);
+  EXPECT_DOUBLE_EQ(objective("constant", 8).kl_beta, 2.0);
+  EXPECT_THROW(objective("square", 1), Error);
 }
 
 }  // namespace

@@ -1,0 +1,173 @@
+#include "train/evaluation_run.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <utility>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "base/metrics.h"  // JsonLinesFile
+#include "base/progress.h"
+#include "base/timer.h"
+#include "rollout/engine.h"
+#include "train/batch_collector.h"
+#include "train/evaluation.h"
+#include "tree/search_tree.h"  // is_finished
+
+namespace treepo {
+
+namespace {
+
+using Key = std::tuple<bool, std::string, std::string>;  // greedy, source, id
+using Log = std::map<Key, LoggedProblem>;
+
+Key key_of(bool greedy, const Problem& problem) {
+  return {greedy, problem.source, problem.id};
+}
+
+Log read_log(const std::string& path) {
+  Log log;
+  JsonLineReader reader(path);
+  for (Json line; reader.next(line);) {
+    LoggedProblem problem = parse_logged(line, reader.where());
+    Key key{problem.greedy, problem.source, problem.id};
+    if (!log.emplace(std::move(key), std::move(problem)).second)
+      throw Error(reader.where() + ": this problem has been answered above",
+                  "the file was changed by hand; remove the line");
+  }
+  return log;
+}
+
+LoggedProblem logged_problem(const ScoredTree& scored, bool greedy, double seconds) {
+  LoggedProblem problem{.source = scored.query.problem.source,
+                        .id = scored.query.problem.id,
+                        .greedy = greedy,
+                        .answers = {},
+                        .prompt_tokens = std::ssize(scored.query.prompt),
+                        .unique_tokens = scored.tree.unique_tokens(),
+                        .seconds = seconds};
+  const Samples samples = samples_of(scored);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const int32_t leaf = scored.tree.leaves()[i];
+    const StopReason stop = scored.tree.node(leaf).stop;
+    problem.answers.push_back({.text = scored.responses[i],
+                               .tokens = scored.tree.path_tokens(leaf),
+                               .stop = std::string(stop_reason_name(stop)),
+                               .finished = is_finished(stop),
+                               .sample = samples[i],
+                               .reason = scored.verdicts[i].reason});
+  }
+  return problem;
+}
+
+// One pass over the queries that the log lacks.
+class Pass {
+ public:
+  Pass(StepModel& model, const RunOptions& options, const TokenText& text, Verifier& verifier,
+       RolloutSettings settings, bool greedy)
+      : options_(options),
+        text_(text),
+        verifier_(verifier),
+        greedy_(greedy),
+        engine_(model, std::move(settings)) {}
+
+  // false: stopped before all were done.
+  bool run(const std::vector<const TrainingQuery*>& queries, Log& log, JsonLinesFile& file,
+           const std::function<bool()>& stop_requested) {
+    Progress progress(greedy_ ? "evaluate greedy" : "evaluate", std::ssize(queries));
+    for (size_t begin = 0; begin < queries.size(); begin += chunk_size()) {
+      if (stop_requested()) return false;
+      const size_t end = std::min(queries.size(), begin + chunk_size());
+      run_chunk({queries.begin() + static_cast<std::ptrdiff_t>(begin),
+                 queries.begin() + static_cast<std::ptrdiff_t>(end)},
+                begin, progress, log, file);
+    }
+    return true;
+  }
+
+ private:
+  // Enough trees to keep all rows busy but for a chunk's end.
+  size_t chunk_size() const {
+    const RolloutSettings& settings = engine_.settings();
+    const int64_t trees_in_rows = settings.engine.max_rows / settings.growth.width + 1;
+    return static_cast<size_t>(std::max<int64_t>(16, 8 * trees_in_rows));
+  }
+
+  void run_chunk(const std::vector<const TrainingQuery*>& queries, size_t done, Progress& progress,
+                 Log& log, JsonLinesFile& file) {
+    std::vector<Query> prompts;
+    for (const TrainingQuery* query : queries)
+      prompts.push_back({query->id, query->visit, query->prompt});
+    RolloutCallbacks callbacks;
+    add_text_rules(callbacks, options_.stop, text_);
+    callbacks.progress = [&](const RolloutProgress& p) {
+      progress.update(static_cast<int64_t>(done) + p.finished_queries);
+    };
+    Timer timer;
+    callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
+      const ScoredTree scored = score_tree(*queries[index], tree, text_, verifier_, options_);
+      check_width(scored);
+      LoggedProblem problem = logged_problem(scored, greedy_, timer.seconds());
+      timer = Timer();
+      file.append(logged_json(problem));
+      log.emplace(key_of(greedy_, queries[index]->problem), std::move(problem));
+    };
+    engine_.run(prompts, callbacks);
+  }
+
+  void check_width(const ScoredTree& scored) const {
+    const auto wanted = static_cast<size_t>(engine_.settings().growth.width);
+    if (scored.verdicts.size() == wanted) return;
+    throw Error(fmt::format("problem \"{}\" has {} answers, not {}", scored.query.problem.id,
+                            scored.verdicts.size(), wanted),
+                "let trees that have too few restart: rollout.fallback = \"random\", with "
+                "rollout.fallback_max_rounds = 0");
+  }
+
+  const RunOptions& options_;
+  const TokenText& text_;
+  Verifier& verifier_;
+  bool greedy_;
+  RolloutEngine engine_;
+};
+
+void check_log(const Log& log, const std::string& path, size_t wanted_keys) {
+  if (log.size() == wanted_keys) return;
+  throw Error(fmt::format("{} holds answers to problems that are not asked", path),
+              "give the same data as when it was begun, or another folder");
+}
+
+}  // namespace
+
+std::optional<std::vector<LoggedProblem>> run_evaluation(
+    StepModel& model, const RunOptions& options, bool trees,
+    const std::vector<TrainingQuery>& queries, const TokenText& text, Verifier& verifier,
+    const std::string& log_path, const std::function<bool()>& stop_requested) {
+  JsonLinesFile file(log_path);  // cuts off a line that a kill has left half written
+  Log log = read_log(log_path);
+  std::vector<bool> passes;  // greedy?
+  if (options.evaluate.samples > 0) passes.push_back(false);
+  if (options.evaluate.greedy) passes.push_back(true);
+  for (const bool greedy : passes) {
+    std::vector<const TrainingQuery*> left;
+    for (const TrainingQuery& query : queries)
+      if (!log.contains(key_of(greedy, query.problem))) left.push_back(&query);
+    Pass pass(model, options, text, verifier,
+              evaluation_settings(options, text,
+                                  greedy  ? EvaluationWay::greedy
+                                  : trees ? EvaluationWay::trees
+                                          : EvaluationWay::sequential),
+              greedy);
+    if (!pass.run(left, log, file, stop_requested)) return std::nullopt;
+  }
+  check_log(log, log_path, passes.size() * queries.size());
+  std::vector<LoggedProblem> problems;
+  for (const bool greedy : passes)
+    for (const TrainingQuery& query : queries)
+      problems.push_back(log.at(key_of(greedy, query.problem)));
+  return problems;
+}
+
+}  // namespace treepo
