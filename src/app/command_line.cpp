@@ -63,6 +63,7 @@ int run_command_line(int argc, char** argv) {
   add_study_command(program, exit_code);
   add_sample_command(program);
   add_merge_command(program);
+  add_score_command(program);
   add_tokenize_command(program);
   add_bench_command(program);
   add_plan_command(program);

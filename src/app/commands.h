@@ -13,6 +13,7 @@ void add_merge_command(CLI::App& program);
 void add_tokenize_command(CLI::App& program);
 void add_bench_command(CLI::App& program);
 void add_plan_command(CLI::App& program);
+void add_score_command(CLI::App& program);
 void add_options_command(CLI::App& program);
 void add_selfcheck_command(CLI::App& program, int& exit_code);
 

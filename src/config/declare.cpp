@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cctype>
+#include <limits>
 
 #include "config/declare_parts.h"
 
 namespace treepo {
 
 namespace {
+
+using enum OnResume;
 
 bool is_plain_device(const std::string& text) {
   if (text == "cpu" || text == "cuda") return true;
@@ -87,9 +90,21 @@ void declare_warm_start(OptionTable& table, WarmStartOptions& o) {
 
 void declare_reward(OptionTable& table, RewardOptions& o) {
   table.begin_section("reward", "What a response is worth.");
-  table.add_choice("kind", o.kind, {"carry", "digits", "exact", "numeric"},
-                   "verifier; exact: the text, numeric: the value of the last number, carry and "
-                   "digits: the two example tasks");
+  table.add("kind", o.kind,
+            "verifier, or parts: the sum of reward.parts; math, exact, numeric, multiple_choice, "
+            "countdown, format, tags, length, repetition, python:FILE:FUNCTION, and the example "
+            "tasks carry and digits; docs/rewards.md");
+  table.add("parts", o.parts,
+            "for reward.kind = \"parts\", summed: \"WEIGHT*VERIFIER\" or \"VERIFIER\"; \"gate "
+            "VERIFIER\" must be passed for more than reward.failure");
+  table.add("failure", o.failure, {.min = -std::numeric_limits<double>::infinity()},
+            "reward of a wrong answer, and of a response whose verification failed or took too "
+            "long");
+  table.add("workers", o.workers, {1, 1024}, "Python processes that verify", may_change);
+  table.add("timeout_s", o.timeout_s, kAboveZero,
+            "seconds that a Python worker may take for one response; then it is killed");
+  table.add("worker_memory_mib", o.worker_memory_mib, {0, int64_t{1} << 30},
+            "address space of each Python worker; 0: any", may_change);
   table.add("overlong_tokens", o.overlong_tokens, kCount,
             "the reward falls linearly over this many last tokens of the longest response; 0: off");
   table.add("overlong_penalty", o.overlong_penalty, {},

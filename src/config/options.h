@@ -137,9 +137,15 @@ struct UpdateOptions {
 };
 
 struct RewardOptions {
-  std::string kind = "exact";     // carry, digits, exact, numeric
-  int64_t overlong_tokens = 0;    // the last tokens of the longest response, over which…
-  double overlong_penalty = 1.0;  // …the reward falls linearly by this
+  // A verifier, NAME or NAME:ARGUMENT (reward/reward_spec.h), or "parts".
+  std::string kind = "exact";
+  std::vector<std::string> parts;  // of kind "parts": [WEIGHT*]VERIFIER, or "gate VERIFIER"
+  double failure = 0.0;   // worth of a wrong answer, and of a response that could not be judged
+  int64_t workers = 2;    // Python processes
+  double timeout_s = 10;  // for each response that a worker judges
+  int64_t worker_memory_mib = 4096;  // address space of each; 0: any
+  int64_t overlong_tokens = 0;       // the last tokens of the longest response, over which…
+  double overlong_penalty = 1.0;     // …the reward falls linearly by this
 };
 
 struct DataOptions {

@@ -261,7 +261,9 @@ void validate_sources(const RunOptions& o) {
        "the problems of data.kind = \"carry\" never repeat: no epochs")
       .given("train.epochs", o.train.epochs)
       .or_else("set train.max_steps instead");
-  Rule(!made || o.reward.kind == "carry" || o.reward.kind == "numeric",
+  // Rules of form, length and the like judge any response; so may a function of the user.
+  Rule(!made || o.reward.kind == "parts" || o.reward.kind == "carry" ||
+           o.reward.kind.starts_with("numeric") || o.reward.kind.starts_with("python:"),
        "no response to data.kind = \"carry\" can pass this verifier")
       .given("reward.kind", o.reward.kind)
       .or_else("set reward.kind = \"carry\"");
@@ -288,6 +290,17 @@ void validate_lora(const RunOptions& o) {
       .given("lora.rank", o.lora.rank)
       .given("warm_start.steps", o.warm_start.steps)
       .or_else("set warm_start.steps = 0, and model.path to what a warm start has left");
+}
+
+void validate_reward(const RewardOptions& reward) {
+  const bool wants_parts = reward.kind == "parts";
+  Rule(wants_parts || reward.parts.empty(), "reward.parts is for reward.kind = \"parts\"")
+      .given("reward.kind", reward.kind)
+      .given("reward.parts", fmt::format("{} of them", reward.parts.size()))
+      .or_else("set reward.kind = \"parts\", or leave reward.parts out");
+  Rule(!wants_parts || !reward.parts.empty(), "reward.parts is empty")
+      .given("reward.kind", reward.kind)
+      .or_else("for example reward.parts = [\"0.9*math\", \"0.1*tags:think,answer\"]");
 }
 
 void validate_run_directory(const TrainOptions& train) {
@@ -322,6 +335,7 @@ void validate(const RunOptions& options) {
       .given("evaluate.samples", options.evaluate.samples)
       .given("evaluate.greedy", options.evaluate.greedy)
       .or_else("set one of them");
+  validate_reward(options.reward);
   validate_objective(options.objective);
   validate_mismatch(options.objective, options.update);
   validate_reinforce_plus_plus(options);

@@ -1,49 +1,15 @@
 #include "reward/verifier.h"
 
-#include <array>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
-#include "reward/native.h"
 
 namespace treepo {
 
 namespace {
 
-struct NativeKind {
-  std::string_view name;
-  Verdict (*judge)(const Response&);
-  void (*check)(const Problem&);
-};
-
-constexpr std::array kNativeKinds = {
-    NativeKind{"carry", verify_carry, require_integer_answer},
-    NativeKind{"digits", verify_digits, require_answer},
-    NativeKind{"exact", verify_exact, require_answer},
-    NativeKind{"numeric", verify_numeric, require_numeric_answer},
-};
-
-class NativeVerifier : public Verifier {
- public:
-  explicit NativeVerifier(const NativeKind& kind) : kind_(kind) {}
-
-  void check(const Problem& problem) const override { kind_.check(problem); }
-
- private:
-  std::vector<Verdict> judge(std::span<const Response> responses) override {
-    std::vector<Verdict> verdicts;
-    verdicts.reserve(responses.size());
-    for (const Response& response : responses) verdicts.push_back(kind_.judge(response));
-    return verdicts;
-  }
-
-  const NativeKind& kind_;
-};
-
-}  // namespace
-
-std::vector<Verdict> Verifier::verify(std::span<const Response> responses) {
-  std::vector<Verdict> verdicts = judge(responses);
+void require_verdicts(std::span<const Response> responses, std::span<const Verdict> verdicts) {
   TREEPO_CHECK(verdicts.size() == responses.size(), "{} verdicts for {} responses", verdicts.size(),
                responses.size());
   for (size_t i = 0; i < verdicts.size(); ++i) {
@@ -52,16 +18,36 @@ std::vector<Verdict> Verifier::verify(std::span<const Response> responses) {
                             responses[i].problem->id, verdicts[i].score, verdicts[i].reason),
                 "a verifier must return a finite number for every response");
   }
-  return verdicts;
 }
 
-std::unique_ptr<Verifier> make_verifier(const RewardOptions& options) {
-  std::string names;
-  for (const NativeKind& kind : kNativeKinds) {
-    if (kind.name == options.kind) return std::make_unique<NativeVerifier>(kind);
-    names += (names.empty() ? "" : ", ") + std::string(kind.name);
-  }
-  throw Error(fmt::format("unknown reward.kind \"{}\"", options.kind), "one of " + names);
+}  // namespace
+
+std::vector<Verdict> Verifier::verify(std::span<const Response> responses) {
+  return start(responses)();
+}
+
+Verifier::Pending Verifier::start(std::span<const Response> responses) {
+  return [pending = begin(responses),
+          asked = std::vector<Response>(responses.begin(), responses.end())] {
+    std::vector<Verdict> verdicts = pending();
+    require_verdicts(asked, verdicts);
+    return verdicts;
+  };
+}
+
+std::vector<bool> Verifier::equivalent(std::span<const AnswerPair> pairs) {
+  std::vector<bool> same;
+  for (const AnswerPair& pair : pairs) same.push_back(pair.first == pair.second);
+  return same;
+}
+
+std::vector<Verdict> Verifier::judge(std::span<const Response>) {
+  TREEPO_CHECK(false, "a verifier overrides judge() or begin()");
+  return {};
+}
+
+Verifier::Pending Verifier::begin(std::span<const Response> responses) {
+  return [verdicts = judge(responses)] { return verdicts; };
 }
 
 }  // namespace treepo

@@ -26,10 +26,10 @@ Samples samples_of(const ScoredTree& scored) {
 
 namespace {
 
-// `texts` gets one response for each leaf.
-std::vector<Verdict> verify_leaves(const Problem& problem, const SearchTree& tree,
+// `texts` gets one response for each leaf, and must outlive what is returned.
+std::vector<Response> responses_of(const Problem& problem, const SearchTree& tree,
                                    std::span<const int32_t> leaves, const TokenText& text,
-                                   Verifier& verifier, std::vector<std::string>& texts) {
+                                   std::vector<std::string>& texts) {
   texts.reserve(leaves.size());  // Response::text points into it
   std::vector<Response> responses;
   for (int32_t leaf : leaves) {
@@ -38,7 +38,7 @@ std::vector<Verdict> verify_leaves(const Problem& problem, const SearchTree& tre
                          .text = texts.back(),
                          .ended_with_eos = ends_with_eos(tree, leaf, text)});
   }
-  return verifier.verify(responses);
+  return responses;
 }
 
 }  // namespace
@@ -49,21 +49,29 @@ leaf_scorer(const std::vector<TrainingQuery>& queries, const TokenText& text, Ve
   return [&](size_t index, const Query&, const SearchTree& tree, std::span<const int32_t> leaves) {
     std::vector<std::string> texts;
     std::vector<double> scores;
-    for (const Verdict& verdict :
-         verify_leaves(queries[index].problem, tree, leaves, text, verifier, texts)) {
+    const std::vector<Response> responses =
+        responses_of(queries[index].problem, tree, leaves, text, texts);
+    for (const Verdict& verdict : verifier.verify(responses))
       scores.push_back(verdict.correct ? 1 : 0);
-    }
     return scores;
   };
 }
 
-ScoredTree score_tree(TrainingQuery query, SearchTree tree, const TokenText& text,
-                      Verifier& verifier, const RunOptions& options) {
-  ScoredTree scored(std::move(query), std::move(tree));
-  const std::vector<int32_t>& leaves = scored.tree.leaves();
-  scored.verdicts =
-      verify_leaves(scored.query.problem, scored.tree, leaves, text, verifier, scored.responses);
+TreeVerification start_verification(const Problem& problem, const SearchTree& tree,
+                                    const TokenText& text, Verifier& verifier) {
+  TreeVerification begun;
+  begun.verdicts =
+      verifier.start(responses_of(problem, tree, tree.leaves(), text, begun.responses));
+  return begun;
+}
 
+ScoredTree finish_verification(TrainingQuery& query, SearchTree tree, TreeVerification begun,
+                               const RunOptions& options) {
+  std::vector<Verdict> verdicts = begun.verdicts();
+  ScoredTree scored(std::move(query), std::move(tree));
+  scored.responses = std::move(begun.responses);
+  scored.verdicts = std::move(verdicts);
+  const std::vector<int32_t>& leaves = scored.tree.leaves();
   const int64_t limit = longest_response(options.rollout, options.stop);
   for (size_t i = 0; i < leaves.size(); ++i) {
     const int64_t tokens = scored.tree.path_tokens(leaves[i]);
@@ -71,6 +79,12 @@ ScoredTree score_tree(TrainingQuery query, SearchTree tree, const TokenText& tex
                              overlong_penalty(tokens, limit, options.reward));
   }
   return scored;
+}
+
+ScoredTree score_tree(TrainingQuery query, SearchTree tree, const TokenText& text,
+                      Verifier& verifier, const RunOptions& options) {
+  TreeVerification begun = start_verification(query.problem, tree, text, verifier);
+  return finish_verification(query, std::move(tree), std::move(begun), options);
 }
 
 BatchCollector::BatchCollector(const RunOptions& options, QuerySource& source,
@@ -85,12 +99,27 @@ bool BatchCollector::teaches_nothing(const ScoredTree& scored) const {
   return all_scores_equal(scores);
 }
 
+RolloutCallbacks BatchCollector::with_verification(const RolloutCallbacks& callbacks,
+                                                   const std::vector<TrainingQuery>& queries,
+                                                   std::vector<TreeVerification>& begun) {
+  RolloutCallbacks verifying = callbacks;
+  if (needs_leaf_scores(options_.rollout))
+    verifying.score_leaves = leaf_scorer(queries, text_, verifier_);
+  verifying.tree_done = [&, done = callbacks.tree_done](size_t index, const Query& query,
+                                                        const SearchTree& tree) {
+    begun[index] = start_verification(queries[index].problem, tree, text_, verifier_);
+    if (done) done(index, query, tree);
+  };
+  return verifying;
+}
+
 CollectedBatch BatchCollector::collect(int64_t position, const RolloutCallbacks& callbacks,
                                        PhaseTimes& times) {
   const auto wanted = static_cast<size_t>(options_.train.queries_per_step);
   const int64_t max_rounds =
       options_.train.dynamic_sampling ? options_.train.max_sampling_rounds : 1;
   CollectedBatch batch;
+  batch.part_names = verifier_.part_names();
   batch.next_position = position;
   while (batch.kept.size() < wanted && batch.rounds < max_rounds) {
     ++batch.rounds;
@@ -103,19 +132,16 @@ CollectedBatch BatchCollector::collect(int64_t position, const RolloutCallbacks&
       prompts.push_back({queries.back().id, queries.back().visit, queries.back().prompt});
     }
 
+    std::vector<TreeVerification> begun(queries.size());
     std::vector<SearchTree> trees;
     {
       PhaseTimes::Scope scope = times.measure("sample");
-      RolloutCallbacks with_scores = callbacks;
-      if (needs_leaf_scores(options_.rollout)) {
-        with_scores.score_leaves = leaf_scorer(queries, text_, verifier_);
-      }
-      trees = engine_.run(prompts, with_scores);
+      trees = engine_.run(prompts, with_verification(callbacks, queries, begun));
     }
     PhaseTimes::Scope scope = times.measure("verify");
     for (size_t i = 0; i < trees.size(); ++i) {
       ScoredTree scored =
-          score_tree(std::move(queries[i]), std::move(trees[i]), text_, verifier_, options_);
+          finish_verification(queries[i], std::move(trees[i]), std::move(begun[i]), options_);
       (teaches_nothing(scored) ? batch.dropped : batch.kept).push_back(std::move(scored));
     }
   }

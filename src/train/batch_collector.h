@@ -40,8 +40,16 @@ Samples samples_of(const ScoredTree& scored);
 struct CollectedBatch {
   std::vector<ScoredTree> kept;     // these train
   std::vector<ScoredTree> dropped;  // all scores equal (or no trajectory): nothing to learn from
-  int64_t next_position = 0;        // first query that was not used
+  std::vector<std::string> part_names;  // of Verdict::parts
+  int64_t next_position = 0;            // first query that was not used
   int64_t rounds = 0;
+};
+
+// A finished tree whose verification has begun; problem and verifier must outlive it, the tree need
+// not.
+struct TreeVerification {
+  std::vector<std::string> responses{};  // by tree.leaves()
+  Verifier::Pending verdicts{};
 };
 
 // Rolls out queries from a position on and verifies them until queries_per_step trees are kept.
@@ -53,11 +61,16 @@ class BatchCollector {
   BatchCollector(const RunOptions& options, QuerySource& source, const TokenText& text,
                  Verifier& verifier, RolloutEngine& engine);
 
-  // Adds its seconds to phases "sample" and "verify".
+  // A tree's verification begins when it is finished, while others are decoded. Adds its seconds to
+  // phases "sample" and, for what is waited for after it, "verify".
   CollectedBatch collect(int64_t position, const RolloutCallbacks& callbacks, PhaseTimes& times);
 
  private:
   bool teaches_nothing(const ScoredTree& scored) const;
+  // Both must outlive what is returned.
+  RolloutCallbacks with_verification(const RolloutCallbacks& callbacks,
+                                     const std::vector<TrainingQuery>& queries,
+                                     std::vector<TreeVerification>& begun);
 
   const RunOptions& options_;
   QuerySource& source_;
@@ -72,6 +85,15 @@ std::function<std::vector<double>(size_t, const Query&, const SearchTree&,
                                   std::span<const int32_t>)>
 leaf_scorer(const std::vector<TrainingQuery>& queries, const TokenText& text, Verifier& verifier);
 
+// Begins to verify the trajectories of a finished tree.
+TreeVerification start_verification(const Problem& problem, const SearchTree& tree,
+                                    const TokenText& text, Verifier& verifier);
+
+// Waits for the verdicts. The query's problem must still lie where verification began.
+ScoredTree finish_verification(TrainingQuery& query, SearchTree tree, TreeVerification begun,
+                               const RunOptions& options);
+
+// Both at once.
 ScoredTree score_tree(TrainingQuery query, SearchTree tree, const TokenText& text,
                       Verifier& verifier, const RunOptions& options);
 

@@ -68,6 +68,30 @@ void add_unique_share_by_depth(Metrics& metrics, const CollectedBatch& batch) {
                 ratio(unique[depth], trajectory[depth]));
 }
 
+// The mean score of each part of the reward, where it has several, and how many responses could not
+// be judged.
+void add_verification(Metrics& metrics, const CollectedBatch& batch) {
+  std::vector<double> parts(batch.part_names.size());
+  int64_t count = 0, errors = 0, timeouts = 0, deaths = 0;
+  for (const std::vector<ScoredTree>* trees : {&batch.kept, &batch.dropped}) {
+    for (const ScoredTree& scored : *trees) {
+      for (const Verdict& verdict : scored.verdicts) {
+        ++count;
+        errors += verdict.failure == VerifierFailure::error;
+        timeouts += verdict.failure == VerifierFailure::timed_out;
+        deaths += verdict.failure == VerifierFailure::died;
+        for (size_t i = 0; i < parts.size(); ++i) parts[i] += verdict.parts.at(i);
+      }
+    }
+  }
+  if (parts.size() > 1)
+    for (size_t i = 0; i < parts.size(); ++i)
+      metrics.set("reward/" + batch.part_names[i], ratio(parts[i], static_cast<double>(count)));
+  metrics.set("verify/errors", errors);
+  metrics.set("verify/timeouts", timeouts);
+  metrics.set("verify/deaths", deaths);
+}
+
 void add_sampling(Metrics& metrics, const CollectedBatch& batch, const RolloutStats& before,
                   const RolloutStats& after) {
   const TrajectorySums sums = sum_trajectories(batch);
@@ -175,6 +199,7 @@ Metrics step_metrics(const CollectedBatch& batch, const BatchUpdate& update,
                      const PhaseTimes& times, double seconds) {
   Metrics metrics;
   add_sampling(metrics, batch, before, after);
+  add_verification(metrics, batch);
   add_update(metrics, update, learning_rate);
   add_times(metrics, batch, update, before, after, times, seconds);
   return metrics;

@@ -126,7 +126,7 @@ TEST(NumericVerifier, ComparesTheLastNumber) {
 TEST(MakeVerifier, NamesTheKindsWhenOneIsUnknown) {
   const std::string error = error_of([] { verifier_of("exakt"); });
   EXPECT_THAT(error, HasSubstr("unknown reward.kind \"exakt\""));
-  EXPECT_THAT(error, HasSubstr("one of carry, digits, exact, numeric"));
+  EXPECT_THAT(error, HasSubstr("one of math, exact, numeric"));
 }
 
 TEST(Verifier, RefusesProblemsItCannotJudge) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -89,6 +90,65 @@ TEST(BatchCollector, ReplacesQueriesWhoseScoresAreAllEqual) {
   EXPECT_THAT(collector.source.asked, ElementsAre(0, 1, 2, 3, 4, 5));
   EXPECT_GT(collector.times.seconds("sample"), 0.0);
   EXPECT_GT(collector.times.seconds("verify"), 0.0);
+}
+
+// Says what even_and_odd says, but later; notes what happens when.
+class LateVerifier : public Verifier {
+ public:
+  explicit LateVerifier(std::vector<std::string>& events) : events_(events) {}
+  void check(const Problem&) const override {}
+
+ private:
+  Pending begin(std::span<const Response> responses) override {
+    if (responses.empty()) return [] { return std::vector<Verdict>(); };
+    const std::string id = responses[0].problem->id;
+    events_.push_back("begin " + id);
+    std::vector<Verdict> verdicts;
+    for (const Response& response : responses)
+      verdicts.push_back(even_and_odd(response, verdicts.size()));
+    return [this, id, verdicts] {
+      events_.push_back("fetch " + id);
+      return verdicts;
+    };
+  }
+
+  std::vector<std::string>& events_;
+};
+
+TEST(BatchCollector, VerifiesFinishedTreesWhileOthersAreDecoded) {
+  Collector collector("kkk");
+  collector.options.engine.max_rows = 2;  // trees end one after the other
+  std::vector<std::string> events;
+  LateVerifier verifier(events);
+  TreeStepModel step_model(collector.model.decoder);
+  RolloutSettings settings = collector.settings();
+  settings.engine = collector.options.engine;
+  RolloutEngine engine(step_model, settings);
+  RolloutCallbacks callbacks;
+  callbacks.progress = [&](const RolloutProgress&) { events.push_back("step"); };
+  int done = 0;
+  callbacks.tree_done = [&](size_t, const Query&, const SearchTree&) { ++done; };
+  const CollectedBatch late =
+      BatchCollector(collector.options, collector.source, collector.model.text, verifier, engine)
+          .collect(0, callbacks, collector.times);
+  EXPECT_EQ(done, 3) << "the caller is told, too";
+
+  const auto first = [&](const std::string& what) {
+    return std::ranges::find_if(events, [&](const auto& e) { return e.starts_with(what); });
+  };
+  const auto last_step = std::find(events.rbegin(), events.rend(), "step").base();
+  EXPECT_LT(first("begin"), last_step);
+  EXPECT_GE(first("fetch"), last_step) << "nothing waits for verdicts while there is decoding";
+  EXPECT_THAT(std::vector<std::string>(events.end() - 3, events.end()),
+              ElementsAre("fetch k0", "fetch k1", "fetch k2"));
+
+  const CollectedBatch direct = Collector("kkk").collect();  // the same, judged at once
+  ASSERT_EQ(late.kept.size(), direct.kept.size());
+  for (size_t i = 0; i < late.kept.size(); ++i) {
+    EXPECT_EQ(late.kept[i].responses, direct.kept[i].responses);
+    EXPECT_EQ(late.kept[i].rewards, direct.kept[i].rewards);
+    EXPECT_EQ(late.kept[i].query.problem.id, direct.kept[i].query.problem.id);
+  }
 }
 
 TEST(BatchCollector, AFullBatchTakesOneRound) {
