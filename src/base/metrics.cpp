@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace treepo {
 
@@ -66,12 +67,22 @@ void JsonLinesFile::cut_to_size(uint64_t size) {
   file_.truncate(size);
 }
 
-void JsonLinesMetrics::write(int64_t step, const Metrics& metrics) {
+double Metrics::number(std::string_view name) const {
+  for (const auto& [key, value] : values_)
+    if (key == name) return std::visit([](auto n) { return static_cast<double>(n); }, value);
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+OrderedJson metrics_line(int64_t step, const Metrics& metrics) {
   OrderedJson line;
   line["step"] = step;
   for (const auto& [name, value] : metrics.values())
     line[name] = std::visit([](auto number) { return to_json(number); }, value);
-  file_.append(line);
+  return line;
+}
+
+void JsonLinesMetrics::write(int64_t step, const Metrics& metrics) {
+  file_.append(metrics_line(step, metrics));
 }
 
 }  // namespace treepo

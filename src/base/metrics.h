@@ -25,6 +25,7 @@ class Metrics {
     assign(name, static_cast<int64_t>(value));
   }
 
+  double number(std::string_view name) const;  // NaN where there is none of that name
   const std::vector<std::pair<std::string, Value>>& values() const { return values_; }
 
  private:
@@ -60,6 +61,9 @@ class JsonLinesFile {
 
 // {"step":3,"reward/mean":0.25,"kl":"NaN"}: numbers that JSON lacks are the strings "NaN",
 // "Infinity" and "-Infinity".
+OrderedJson metrics_line(int64_t step, const Metrics& metrics);
+
+// metrics_line after metrics_line.
 class JsonLinesMetrics : public MetricSink {
  public:
   explicit JsonLinesMetrics(const std::string& path) : file_(path) {}

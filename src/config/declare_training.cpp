@@ -124,6 +124,9 @@ void declare_train(OptionTable& table, TrainOptions& o) {
   table.add("threads", o.threads, {0, 4096}, "CPU threads; 0: all cores");
   table.add("sample_queries", o.sample_queries, kCount,
             "trees written to samples.jsonl in each step", may_change);
+  table.add("tensorboard", o.tensorboard,
+            "also write event files for TensorBoard, in the folder tensorboard/ of the run",
+            may_change);
 }
 
 void declare_evaluate(OptionTable& table, EvaluateOptions& o) {

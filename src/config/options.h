@@ -176,6 +176,7 @@ struct TrainOptions {
   int64_t keep_checkpoints = 2;
   int64_t threads = 0;         // 0: all cores
   int64_t sample_queries = 4;  // trees written to samples.jsonl each step
+  bool tensorboard = false;    // event files in the run's folder too
 };
 
 struct EvaluateOptions {
