@@ -19,7 +19,7 @@ LiveTree::LiveTree(size_t query_index, const Query& query, const RolloutSettings
       growth_(settings.growth, settings.seed, query.id, query.visit, facts),
       token_stream_(settings.seed, settings.purpose, query.id, query.visit) {
   entries_.push_back(cache_.add(-1, 0));
-  grow(growth_.start());
+  grow(growth_.start(), /*fallback=*/false);
 }
 
 LiveTree::~LiveTree() {
@@ -32,7 +32,7 @@ LiveTree::~LiveTree() {
   }
 }
 
-void LiveTree::grow(const std::vector<Branch>& branches) {
+void LiveTree::grow(const std::vector<Branch>& branches, bool fallback) {
   first_node_ = tree_.num_nodes();
   for (const Branch& branch : branches) {
     const int32_t used = branch.parent == 0 ? prompt_tokens() : branch.parent_used_tokens;
@@ -41,7 +41,7 @@ void LiveTree::grow(const std::vector<Branch>& branches) {
                        .first_child = tree_.num_nodes(),
                        .copies = branch.copies});
     for (int32_t copy = 0; copy < branch.copies; ++copy) {
-      tree_.add_child(branch.parent, branch.parent_used_tokens);
+      tree_.add_child(branch.parent, branch.parent_used_tokens, fallback);
       entries_.push_back(cache_.add(cache_entry(branch.parent), used));
     }
   }
@@ -117,7 +117,7 @@ void LiveTree::cross_barrier(const RolloutCallbacks& callbacks) {
     if (asking_) return ask_next_entropies();
   }
   asking_ = false;
-  grow(growth_.next(tree_, going_on_, stopped_now_));
+  grow(growth_.next(tree_, going_on_, stopped_now_), going_on_.empty());
   finished_ = fronts_.empty();
 }
 

@@ -90,7 +90,7 @@ class LiveTree {
 
   int32_t prompt_tokens() const { return static_cast<int32_t>(query_.prompt.size()); }
   PathEnd& path_end(int32_t node) { return ends_[static_cast<size_t>(node - first_node_)]; }
-  void grow(const std::vector<Branch>& branches);
+  void grow(const std::vector<Branch>& branches, bool fallback);
   void judge_paths(const RolloutCallbacks& callbacks);
   void score_leaves(size_t first_leaf, const RolloutCallbacks& callbacks);
   void prune_paths(const RolloutCallbacks& callbacks);

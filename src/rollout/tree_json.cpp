@@ -14,6 +14,13 @@ namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
+void add_node_notes(OrderedJson& json, size_t id, const TreeNotes& notes) {
+  if (!notes.node_advantages.empty() && !std::isnan(notes.node_advantages.at(id)))
+    json["advantage"] = notes.node_advantages[id];
+  if (!notes.node_texts.empty()) json["text"] = notes.node_texts.at(id);
+  if (!notes.token_texts.empty()) json["token_texts"] = notes.token_texts.at(id);
+}
+
 OrderedJson node_to_json(const SearchTree& tree, int32_t id, const TreeNotes& notes) {
   const TreeNode& node = tree.node(id);
   OrderedJson json = {{"id", id}, {"parent", node.parent}, {"tokens", tree.tokens(id)}};
@@ -25,7 +32,8 @@ OrderedJson node_to_json(const SearchTree& tree, int32_t id, const TreeNotes& no
   json["entropies"] = tree.entropies(id);
   if (node.stop != StopReason::none) json["stop"] = stop_reason_name(node.stop);
   if (node.discarded) json["discarded"] = true;
-  if (!notes.node_texts.empty()) json["text"] = notes.node_texts.at(static_cast<size_t>(id));
+  if (node.fallback) json["fallback"] = true;
+  add_node_notes(json, static_cast<size_t>(id), notes);
   return json;
 }
 
@@ -99,7 +107,8 @@ void read_node(SearchTree& tree, const Json& node, const std::string& where) {
   if (tokens.empty()) throw Error(fmt::format("{}: \"tokens\" is empty", where));
   const std::vector<double> logprobs = token_numbers(node, "logprobs", tokens.size(), where);
   const std::vector<double> entropies = token_numbers(node, "entropies", tokens.size(), where);
-  const int32_t id = tree.add_child(static_cast<int32_t>(parent), static_cast<int32_t>(used));
+  const int32_t id = tree.add_child(static_cast<int32_t>(parent), static_cast<int32_t>(used),
+                                    get_bool_or(node, "fallback", false, where));
   for (size_t i = 0; i < tokens.size(); ++i) {
     tree.append(id, tokens[i], logprobs[i], entropies[i]);
   }

@@ -49,7 +49,7 @@ void SearchTree::resize_slots() {
   entropies_.resize(slots);
 }
 
-int32_t SearchTree::add_child(int32_t parent, int32_t parent_used_tokens) {
+int32_t SearchTree::add_child(int32_t parent, int32_t parent_used_tokens, bool fallback) {
   TREEPO_CHECK(parent >= 0 && parent < num_nodes(), "parent {} of {} nodes", parent, num_nodes());
   const TreeNode& above = node(parent);
   const int32_t used = parent_used_tokens < 0 ? above.num_tokens : parent_used_tokens;
@@ -58,7 +58,8 @@ int32_t SearchTree::add_child(int32_t parent, int32_t parent_used_tokens) {
   nodes_.push_back({.parent = parent,
                     .depth = above.depth + 1,
                     .parent_used_tokens = used,
-                    .prefix_tokens = above.prefix_tokens + used});
+                    .prefix_tokens = above.prefix_tokens + used,
+                    .fallback = fallback});
   resize_slots();
   return num_nodes() - 1;
 }

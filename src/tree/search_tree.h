@@ -33,6 +33,7 @@ struct TreeNode {
   int32_t prefix_tokens = 0;       // response tokens on the path before this segment
   StopReason stop = StopReason::none;
   bool discarded = false;  // no trajectory: stopped below the minimum length, or pruned for good
+  bool fallback = false;   // begins a path that restarted inside the tree
   // What policies may ask for; NaN where none did.
   double score = std::numeric_limits<double>::quiet_NaN();  // of the trajectory that ends here
   double next_entropy = std::numeric_limits<double>::quiet_NaN();  // of the token after the last
@@ -56,7 +57,7 @@ class SearchTree {
 
   // --- growing
   // New empty node below `parent`; keeps the first parent_used_tokens of its segment (-1: all).
-  int32_t add_child(int32_t parent, int32_t parent_used_tokens = -1);
+  int32_t add_child(int32_t parent, int32_t parent_used_tokens = -1, bool fallback = false);
   void append(int32_t node, int32_t token, double logprob, double entropy);
   // Records the stop; a node that is not discarded becomes the next trajectory.
   void stop(int32_t node, StopReason reason, bool discarded = false);

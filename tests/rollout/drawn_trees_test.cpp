@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,8 @@ struct DrawnTree {
   StopOptions stop{};
   std::vector<ScriptedModel::Line> script;
   std::string expected;
-  std::vector<std::string> trajectories;  // in the order of their end
+  std::vector<std::string> trajectories;            // in the order of their end
+  std::optional<std::vector<int32_t>> fallbacks{};  // nodes that begin one; none: not looked at
 };
 
 StopOptions with_lengths(int64_t shortest, int64_t longest) {
@@ -43,6 +45,11 @@ void expect_tree(const DrawnTree& drawn, const RolloutCallbacks& callbacks = {})
   }
   EXPECT_EQ(trajectories, drawn.trajectories);
   EXPECT_EQ(model.unused(), 0u);
+  if (!drawn.fallbacks) return;
+  std::vector<int32_t> fallbacks;
+  for (int32_t node = 0; node < tree.num_nodes(); ++node)
+    if (tree.node(node).fallback) fallbacks.push_back(node);
+  EXPECT_EQ(fallbacks, *drawn.fallbacks);
 }
 
 // Two copies of the root, each doubles: width 4 is reached at depth 2.
@@ -61,7 +68,8 @@ TEST(DrawnTrees, FullBinary) {
                            "  bbb\n"
                            "    eee length\n"
                            "    fff length\n",
-               .trajectories = {"aaaccc", "aaaddd", "bbbeee", "bbbfff"}});
+               .trajectories = {"aaaccc", "aaaddd", "bbbeee", "bbbfff"},
+               .fallbacks = {std::vector<int32_t>{}}});
 }
 
 // One of two paths stops early: A = 1, f = 1, F = 1, so that the other may have
@@ -177,7 +185,8 @@ TEST(DrawnTrees, FallbackAtASegmentBoundary) {
                            "      dd. eos\n"
                            "      eee\n"
                            "        f. eos\n",
-               .trajectories = {"aaabbbc.", "aaabbbdd.", "aaabbbeeef."}});
+               .trajectories = {"aaabbbc.", "aaabbbdd.", "aaabbbeeef."},
+               .fallbacks = {{4, 5}}});
 }
 
 // Window 2 in segments of 4: 7 tokens are 4 windows, one is dropped, 6 are kept: 2 of the second
@@ -196,7 +205,8 @@ TEST(DrawnTrees, FallbackInsideASegment) {
                            "  aa. eos\n"
                            "    @2 bbbb\n"
                            "      c. eos\n",
-               .trajectories = {"aa.", "aabbbbc."}});
+               .trajectories = {"aa.", "aabbbbc."},
+               .fallbacks = {{2}}});
 }
 
 // A full path of the largest depth: every cut inside its last segment leaves no depth, and is moved

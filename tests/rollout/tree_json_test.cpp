@@ -53,6 +53,23 @@ TEST(TreeJson, WritesTheDocumentedForm) {
             R"("text":"cdef"}]})");
 }
 
+TEST(TreeJson, FallbacksTokenTextsAndAdvantagesOfSegments) {
+  SearchTree tree({5}, 2);
+  const int32_t first = tree.add_child(0), second = tree.add_child(0, -1, /*fallback=*/true);
+  tree.append(first, 1, -1, 0);
+  tree.append(second, 2, -1, 0);
+  TreeNotes notes;
+  notes.token_texts = {{}, {"a"}, {"<b>"}};
+  notes.node_advantages = {std::nan(""), 0.25, -0.25};
+  const OrderedJson json = tree_to_json(tree, notes);
+  EXPECT_FALSE(json["nodes"][1].contains("fallback"));
+  EXPECT_EQ(json["nodes"][2]["fallback"], true);
+  EXPECT_FALSE(json["nodes"][0].contains("advantage"));
+  EXPECT_EQ(json["nodes"][1]["advantage"], 0.25);
+  EXPECT_EQ(json["nodes"][2]["token_texts"], OrderedJson({"<b>"}));
+  EXPECT_TRUE(tree_from_json(Json::parse(json.dump()), "here").tree.node(2).fallback);
+}
+
 TEST(TreeJson, ReadsWhatItWrites) {
   const std::string text = dump_json(tree_to_json(small_tree(), small_notes()));
   const TreeRecord record = tree_from_json(parse_json(text, "test"), "test");

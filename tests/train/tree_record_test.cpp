@@ -43,6 +43,9 @@ TEST(TreeRecord, TextsOfNodesAndTrajectories) {
   EXPECT_EQ(record["nodes"][1]["text"], "a\uFFFD");
   EXPECT_EQ(record["nodes"][2]["text"], "\uFFFDb<eos>");
   EXPECT_EQ(record["nodes"][3]["text"], "b");
+  // Joined they are the segment's text; half a character comes with the last token.
+  EXPECT_EQ(record["nodes"][1]["token_texts"], Json({"a", "\uFFFD"}));
+  EXPECT_EQ(record["nodes"][2]["token_texts"], Json({"\uFFFD", "b", "<eos>"}));
   EXPECT_EQ(record["nodes"][1]["logprobs"], Json({-0.5, -0.25}));
   EXPECT_EQ(record["nodes"][1]["entropies"], Json({1.5, 1.25}));
   EXPECT_EQ(record["nodes"][2]["stop"], "eos");
