@@ -1,6 +1,10 @@
 #include "app/run_start.h"
 
+#include <unistd.h>
+
 #include <csignal>
+#include <cstdio>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -13,8 +17,16 @@ namespace {
 
 volatile std::sig_atomic_t interrupts = 0;
 
+// write() is one of the few calls that a signal handler may make.
+void say_on_stderr(std::string_view text) {
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text.data(), text.size());
+}
+
 void on_interrupt(int signal) {
   interrupts = interrupts + 1;
+  if (interrupts == 1)
+    say_on_stderr(
+        "\ninterrupted: this step is finished and a checkpoint saved; once more ends at once\n");
   if (interrupts > 1) {
     std::signal(signal, SIG_DFL);
     std::raise(signal);
@@ -30,6 +42,8 @@ void RunStartFlags::add_to(CLI::App& command) {
   file->excludes(folder);
   command.add_option("--model", run.model, "Hugging Face directory to start from");
   run.add_to(command);
+  command.add_flag("--json", json,
+                   "write each line of metrics.jsonl to standard output, too, and no summary");
 }
 
 void RunStartFlags::check_given() const {
@@ -56,6 +70,11 @@ std::pair<RunOptions, RunStart> RunStartFlags::resolve(
   check_resumable(saved, options);
   validate(options);
   return {std::move(options), RunStart::resume};
+}
+
+void StandardOutputMetrics::write(int64_t step, const Metrics& metrics) {
+  fmt::print("{}\n", dump_json(metrics_line(step, metrics)));
+  std::fflush(stdout);
 }
 
 void catch_interrupts() {

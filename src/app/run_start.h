@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "app/run_flags.h"
+#include "base/metrics.h"
 #include "train/run_directory.h"  // RunStart
 
 namespace treepo {
@@ -13,6 +14,7 @@ namespace treepo {
 struct RunStartFlags {
   RunFlags run;
   std::string config, resume;
+  bool json = false;  // metrics on standard output
 
   void add_to(CLI::App& command);
   void check_given() const;  // throws CLI::RequiredError where there is neither
@@ -20,6 +22,12 @@ struct RunStartFlags {
   // The options, held against `validate` and, for a run that goes on, against its saved ones.
   std::pair<RunOptions, RunStart> resolve(
       const std::function<void(const RunOptions&)>& validate) const;
+};
+
+// For --json: lines as metrics.jsonl has them.
+class StandardOutputMetrics : public MetricSink {
+ public:
+  void write(int64_t step, const Metrics& metrics) override;
 };
 
 // From now on the first Ctrl-C (or SIGTERM) makes interrupted() true, the second ends the process.

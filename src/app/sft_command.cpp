@@ -46,8 +46,9 @@ void run_sft(const RunStartFlags& flags, int& exit_code) {
   auto [options, start] = flags.resolve(validate_for_sft);
   SftTrainer trainer(options, start);
   catch_interrupts();
-  const SftSummary summary = trainer.run(interrupted);
-  if (!flags.run.quiet) print_summary(summary);
+  StandardOutputMetrics lines;
+  const SftSummary summary = trainer.run(interrupted, flags.json ? &lines : nullptr);
+  if (!flags.run.quiet && !flags.json) print_summary(summary);
   if (summary.interrupted) exit_code = kExitInterrupted;
 }
 

@@ -75,8 +75,9 @@ void run_train(const RunStartFlags& flags, int& exit_code) {
   auto [options, start] = flags.resolve(validate_for_training);
   Trainer trainer(options, start);
   catch_interrupts();
-  const TrainSummary summary = trainer.run(interrupted);
-  if (!flags.run.quiet) print_summary(summary, options);
+  StandardOutputMetrics lines;
+  const TrainSummary summary = trainer.run(interrupted, flags.json ? &lines : nullptr);
+  if (!flags.run.quiet && !flags.json) print_summary(summary, options);
   if (summary.interrupted) exit_code = kExitInterrupted;
 }
 
@@ -87,7 +88,9 @@ void add_train_command(CLI::App& program, int& exit_code) {
   CLI::App* command = program.add_subcommand("train", "Train a model as a TOML file says");
   flags->add_to(*command);
   command->footer(
+      "Ctrl-C finishes the step, saves a checkpoint and says how to go on.\n\n"
       "  treepo train configs/quickstart.toml --set rollout.width=8\n"
+      "  treepo train configs/quickstart.toml --json --quiet | jq .success\n"
       "  treepo train --resume runs/quickstart --set train.max_steps=300");
   command->callback([flags, &exit_code] {
     flags->check_given();

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/activity.h"
 #include "learn/advantage.h"  // all_scores_equal
 #include "reward/overlong.h"
 #include "train/trajectory_text.h"
@@ -139,6 +140,7 @@ CollectedBatch BatchCollector::collect(int64_t position, const RolloutCallbacks&
       trees = engine_.run(prompts, with_verification(callbacks, queries, begun));
     }
     PhaseTimes::Scope scope = times.measure("verify");
+    const Activity activity("verify");
     for (size_t i = 0; i < trees.size(); ++i) {
       ScoredTree scored =
           finish_verification(queries[i], std::move(trees[i]), std::move(begun[i]), options_);

@@ -22,7 +22,11 @@ std::vector<ScoredTree> sample_answers(StepModel& model, const RunOptions& optio
   RolloutCallbacks callbacks;
   add_text_rules(callbacks, options.stop, text);
   Progress progress(label, static_cast<int64_t>(queries.size()));
-  callbacks.progress = [&](const RolloutProgress& p) { progress.update(p.finished_queries); };
+  callbacks.progress = [&](const RolloutProgress& p) {
+    progress.update(p.finished_queries,
+                    fmt::format("{:.0f} tok/s  {} paths",
+                                static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
+  };
   std::vector<SearchTree> trees = RolloutEngine(model, settings).run(prompts, callbacks);
 
   std::vector<ScoredTree> scored;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/activity.h"
 #include "base/files.h"
 #include "data/carry_task.h"
 #include "model/adapter_files.h"
@@ -74,6 +75,7 @@ LoadedModel load_model_directory(const ModelOptions& options, const BeforeWeight
       adapter && !file_system().exists(join_path(options.path, "tokenizer.json"));
   const std::string tokenizer_dir = base_has_it ? adapter_base(options.path) : options.path;
   Tokenizer tokenizer = checked_tokenizer(config, tokenizer_dir, before_weights);
+  const Activity activity("load model");
   return {load_decoder(options.path, device, parse_dtype(options.dtype)), std::move(tokenizer),
           tokenizer_dir};
 }

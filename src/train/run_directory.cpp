@@ -12,7 +12,15 @@ RunPaths::RunPaths(const std::string& run_dir)
       samples(join_path(run_dir, "samples.jsonl")),
       checkpoints(join_path(run_dir, "checkpoints")),
       tokenizer(join_path(run_dir, "tokenizer")),
-      reference(join_path(run_dir, "reference")) {}
+      reference(join_path(run_dir, "reference")),
+      record(join_path(run_dir, "run.json")),
+      tensorboard(join_path(run_dir, "tensorboard")) {}
+
+void RunLogs::write(int64_t step, const Metrics& line) {
+  metrics.write(step, line);
+  if (events) events->write(step, line);
+  if (observer) observer->write(step, line);
+}
 
 void create_run_directory(const RunPaths& paths) {
   if (file_system().exists(paths.config)) {

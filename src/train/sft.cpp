@@ -4,12 +4,15 @@
 #include <cmath>
 #include <utility>
 
+#include "base/activity.h"
 #include "base/files.h"
+#include "base/format.h"
 #include "base/log.h"
 #include "base/timer.h"
 #include "config/save.h"
 #include "data/examples.h"
 #include "learn/update.h"  // make_optimizer
+#include "train/run_record.h"
 #include "train/threads.h"
 
 namespace treepo {
@@ -85,13 +88,17 @@ SftTrainer::SftTrainer(RunOptions options, RunStart start)
     optimizer_.restore(CheckpointStore::load_optimizer(*checkpoint_));
     checkpoints_.finish_save(state_);
   }
-  log_.emplace(paths_.metrics);
-  log_->file().cut_to_size(static_cast<uint64_t>(state_.metrics_bytes));
+  logs_.emplace(paths_);
+  if (options_.train.tensorboard)
+    logs_->events.emplace(paths_.tensorboard, checkpoint_ ? state_.step : -1);
+  logs_->metrics.file().cut_to_size(static_cast<uint64_t>(state_.metrics_bytes));
+  record_session(paths_, options_, state_.step, state_.threads);
   write_file_atomically(paths_.config, options_as_toml(options_));
 }
 
-SftSummary SftTrainer::run(const std::function<bool()>& stop_requested) {
+SftSummary SftTrainer::run(const std::function<bool()>& stop_requested, MetricSink* observer) {
   const Timer timer;
+  logs_->observer = observer;
   if (!checkpoint_) {
     evaluate_and_log();
     first_ = last_;
@@ -144,13 +151,17 @@ void SftTrainer::train_step(Progress& progress) {
   metrics.set("update/packed_tokens", report.packed_tokens);
   metrics.set("time/step", timer.seconds());
   metrics.set("speed/response_tokens_per_s", speed);
-  log_->write(state_.step, metrics);
+  logs_->write(state_.step, metrics);
+  log_info("step {}/{}  loss {:.4f}  grad norm {:.3f}  {} tok/s  {}", state_.step, run_.steps,
+           report.loss, report.step.gradient_norm, with_thousands(std::llround(speed)),
+           format_duration(timer.seconds()));
   progress.update(state_.step, fmt::format("loss {:.3f}  {:.0f} tok/s", report.loss, speed));
 }
 
 bool SftTrainer::evaluate_and_log() {
   if (test_.empty()) return false;
   const Timer timer;
+  const Activity activity("evaluate");
   last_ = score_examples(model_.decoder, test_, run_.pack);
   const bool improved = state_.best_step < 0 || -last_->loss > state_.best_score;
   if (improved) {
@@ -162,15 +173,16 @@ bool SftTrainer::evaluate_and_log() {
   metrics.set("eval/token_accuracy", last_->token_accuracy);
   metrics.set("eval/response_tokens", last_->tokens);
   metrics.set("time/evaluate", timer.seconds());
-  log_->write(state_.step, metrics);
+  logs_->write(state_.step, metrics);
   log_info("step {}: test loss {:.4f}  token accuracy {:.1f} %  ({} examples)", state_.step,
            last_->loss, 100 * last_->token_accuracy, test_.size());
   return improved;
 }
 
 void SftTrainer::save_checkpoint() {
-  log_->file().sync();
-  state_.metrics_bytes = static_cast<int64_t>(log_->file().size());
+  const Activity activity("save checkpoint");
+  logs_->metrics.file().sync();
+  state_.metrics_bytes = static_cast<int64_t>(logs_->metrics.file().size());
   checkpoints_.save(state_, model_.decoder, optimizer_, model_.tokenizer_dir);
 }
 

@@ -35,8 +35,8 @@ class SftTrainer {
   SftTrainer(RunOptions options, RunStart start);
 
   // Until train.max_steps or train.epochs are done, or stop_requested() returns true, asked after
-  // each step; then a checkpoint is taken.
-  SftSummary run(const std::function<bool()>& stop_requested);
+  // each step; then a checkpoint is taken. `observer` gets every line of metrics.
+  SftSummary run(const std::function<bool()>& stop_requested, MetricSink* observer = nullptr);
 
  private:
   std::vector<Example> batch(int64_t step);
@@ -54,7 +54,7 @@ class SftTrainer {
   QueryOrder order_;
   SupervisedRun run_;
   AdamW optimizer_;
-  std::optional<JsonLinesMetrics> log_;
+  std::optional<RunLogs> logs_;
   std::optional<SupervisedScore> first_, last_;
 };
 

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
+
+#include "base/format.h"
 
 namespace treepo {
 
@@ -203,6 +206,20 @@ Metrics step_metrics(const CollectedBatch& batch, const BatchUpdate& update,
   add_update(metrics, update, learning_rate);
   add_times(metrics, batch, update, before, after, times, seconds);
   return metrics;
+}
+
+std::string step_line(int64_t step, int64_t max_steps, const Metrics& metrics) {
+  const auto number = [&](std::string_view name) { return metrics.number(name); };
+  const double kept = number("sampling/queries_kept");
+  return fmt::format(
+      "step {}/{}  success {:.1f} %  reward {:.3f}  length {:.0f}  entropy {:.3f}  grad norm "
+      "{:.3f}  "
+      "queries {:.0f}/{:.0f}  {} tok/s  {}",
+      step, max_steps, 100 * number("success"), number("reward/mean"),
+      number("response/tokens_mean"), number("entropy"), number("grad_norm"), kept,
+      kept + number("sampling/queries_dropped"),
+      with_thousands(std::llround(number("speed/trajectory_tokens_per_s"))),
+      format_duration(number("time/step")));
 }
 
 double success_rate(const CollectedBatch& batch) {

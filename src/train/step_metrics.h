@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "base/metrics.h"
 #include "base/timer.h"
@@ -28,6 +29,9 @@ struct BatchUpdate {
 Metrics step_metrics(const CollectedBatch& batch, const BatchUpdate& update,
                      const RolloutStats& before, const RolloutStats& after, double learning_rate,
                      const PhaseTimes& times, double seconds);
+
+// A line for people: "step 12/200  success 43.0 %  reward 0.430  …".
+std::string step_line(int64_t step, int64_t max_steps, const Metrics& metrics);
 
 // Share of the batch's trajectories (dropped trees included) whose answer is right.
 double success_rate(const CollectedBatch& batch);

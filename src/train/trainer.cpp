@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/activity.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "config/save.h"
@@ -12,7 +13,9 @@
 #include "learn/schedule.h"
 #include "model/device.h"  // is_checked_device
 #include "model/make_step_model.h"
+#include "train/run_record.h"
 #include "train/skipped_updates.h"
+#include "train/step_events.h"
 #include "train/threads.h"
 #include "train/tree_record.h"
 #include "train/warm_start.h"
@@ -101,11 +104,15 @@ Trainer::Trainer(RunOptions options, Start start)
   logs_.emplace(paths_);
   logs_->metrics.file().cut_to_size(static_cast<uint64_t>(state_.metrics_bytes));
   logs_->samples.cut_to_size(static_cast<uint64_t>(state_.samples_bytes));
+  if (options_.train.tensorboard)
+    logs_->events.emplace(paths_.tensorboard, checkpoint_ ? state_.step : -1);
+  record_session(paths_, options_, state_.step, state_.threads);
   write_file_atomically(paths_.config, options_as_toml(options_));
 }
 
-TrainSummary Trainer::run(const std::function<bool()>& stop_requested) {
+TrainSummary Trainer::run(const std::function<bool()>& stop_requested, MetricSink* observer) {
   const Timer timer;
+  logs_->observer = observer;
   if (!checkpoint_) {
     run_warm_start();
     keep_reference();
@@ -185,7 +192,7 @@ void Trainer::run_warm_start() {
                metrics.set("warm_start/loss", p.loss);
                metrics.set("time/warm_start", p.seconds);
                metrics.set("speed/warm_start_tokens_per_s", speed);
-               logs_->metrics.write(0, metrics);
+               logs_->write(0, metrics);
              });
 }
 
@@ -206,16 +213,19 @@ void Trainer::train_step(Progress& progress) {
   assign_advantages(batch.kept, times);
 
   // 3. Update on the trees, in several optimiser steps.
-  const BatchUpdate updated = update(batch.kept, learning_rate, times);
+  const BatchUpdate updated = update(batch.kept, learning_rate, times, progress);
 
   // 4. Go on to the next queries, and write down what happened.
   state_.step += 1;
   state_.next_position = batch.next_position;
   for (const ScoredTree& scored : batch.kept) count_tokens(scored.tree);
   for (const ScoredTree& scored : batch.dropped) count_tokens(scored.tree);
-  logs_->metrics.write(state_.step, step_metrics(batch, updated, sampling_before, engine_.stats(),
-                                                 learning_rate, times, timer.seconds()));
+  const Metrics metrics = step_metrics(batch, updated, sampling_before, engine_.stats(),
+                                       learning_rate, times, timer.seconds());
+  logs_->write(state_.step, metrics);
   log_samples(batch);
+  if (logs_->events) write_step_events(*logs_->events, state_.step, batch, text_);
+  log_info("{}", step_line(state_.step, options_.train.max_steps, metrics));
   last_success_ = success_rate(batch);
 }
 
@@ -264,7 +274,7 @@ std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>&
 }
 
 BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learning_rate,
-                            PhaseTimes& times) {
+                            PhaseTimes& times, Progress& progress) {
   PhaseTimes::Scope scope = times.measure("update");
   BatchUpdate batch;
   if (trees.empty()) {
@@ -281,6 +291,7 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
   for (int64_t part = 0; part < updates; ++part) {
     const auto [first, last] = part_of(training.size(), part, updates);
     if (first == last) continue;  // fewer trees than updates
+    progress.update(state_.step, fmt::format("updating {}/{}", part + 1, updates));
     const UpdateReport report =
         treepo::update(model_.decoder, optimizer_, std::span(training).subspan(first, last - first),
                        objective, longest_response(options_.rollout, options_.stop), learning_rate,
@@ -302,9 +313,10 @@ RolloutCallbacks Trainer::rollout_callbacks(Progress& progress) {
   RolloutCallbacks callbacks;
   add_text_rules(callbacks, options_.stop, text_);
   callbacks.progress = [this, &progress](const RolloutProgress& p) {
-    progress.update(state_.step,
-                    fmt::format("success {:.0f} %  {:.0f} tok/s  {} paths", 100 * last_success_,
-                                static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
+    progress.update(
+        state_.step,
+        fmt::format("sampling  success {:.0f} %  {:.0f} tok/s  {} paths", 100 * last_success_,
+                    static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
   };
   return callbacks;
 }
@@ -330,7 +342,7 @@ bool Trainer::evaluate_and_log() {
   }
   Metrics metrics;
   last_evaluation_->add_to(metrics);
-  logs_->metrics.write(state_.step, metrics);
+  logs_->write(state_.step, metrics);
   log_info("step {}: score {:.3f}  pass@1 {:.1f} %{}  ({} held-out problems × {})", state_.step,
            summary.score.mean, 100 * summary.average.mean,
            greedy < 0 ? "" : fmt::format("  greedy {:.1f} %", 100 * greedy), summary.num_problems,
@@ -359,6 +371,7 @@ c10::ScalarType Trainer::reference_dtype() const {
 }
 
 void Trainer::save_checkpoint() {
+  const Activity activity("save checkpoint");
   logs_->metrics.file().sync();
   logs_->samples.sync();
   state_.metrics_bytes = static_cast<int64_t>(logs_->metrics.file().size());

@@ -47,15 +47,16 @@ class Trainer {
   Trainer(RunOptions options, Start start);
 
   // Until max_steps (or epochs) are done, or stop_requested() returns true, asked after each step;
-  // then a checkpoint is taken.
-  TrainSummary run(const std::function<bool()>& stop_requested);
+  // then a checkpoint is taken. `observer` gets every line of metrics.
+  TrainSummary run(const std::function<bool()>& stop_requested, MetricSink* observer = nullptr);
 
  private:
   void run_warm_start();
   void train_step(Progress& progress);
   void assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& times) const;
   std::vector<TrainingTree> training_trees(const std::vector<ScoredTree>& trees);
-  BatchUpdate update(const std::vector<ScoredTree>& trees, double learning_rate, PhaseTimes& times);
+  BatchUpdate update(const std::vector<ScoredTree>& trees, double learning_rate, PhaseTimes& times,
+                     Progress& progress);
   void count_tokens(const SearchTree& tree);
   void log_samples(const CollectedBatch& batch);
   RolloutCallbacks rollout_callbacks(Progress& progress);
