@@ -64,10 +64,14 @@ int run_command_line(int argc, char** argv) {
   add_sample_command(program);
   add_merge_command(program);
   add_score_command(program);
+  add_report_command(program);
+  add_show_command(program);
   add_tokenize_command(program);
   add_bench_command(program);
   add_plan_command(program);
   add_options_command(program);
+  add_doctor_command(program);
+  add_completion_command(program);
   add_selfcheck_command(program, exit_code);
 
   try {

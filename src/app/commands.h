@@ -15,6 +15,10 @@ void add_bench_command(CLI::App& program);
 void add_plan_command(CLI::App& program);
 void add_score_command(CLI::App& program);
 void add_options_command(CLI::App& program);
+void add_report_command(CLI::App& program);
+void add_show_command(CLI::App& program);
+void add_doctor_command(CLI::App& program);
+void add_completion_command(CLI::App& program);
 void add_selfcheck_command(CLI::App& program, int& exit_code);
 
 }  // namespace treepo

@@ -35,6 +35,9 @@ void add_options_command(CLI::App& program) {
       program.add_subcommand("options", "List every option of a run with default and range");
   command->add_option("filter", flags->filter, "only keys that contain this");
   command->add_flag("--markdown", flags->markdown, "as docs/options.md");
+  command->footer(
+      "  treepo options rollout\n"
+      "  treepo options --markdown > docs/options.md");
   command->callback([flags] {
     const std::string text =
         flags->markdown ? options_as_markdown() : options_as_text(flags->filter);
