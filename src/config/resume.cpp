@@ -7,7 +7,11 @@
 
 namespace treepo {
 
-std::vector<OptionChange> forbidden_changes(const RunOptions& saved, const RunOptions& now) {
+namespace {
+
+template <typename Matters>
+std::vector<OptionChange> changes_of(const RunOptions& saved, const RunOptions& now,
+                                     Matters matters) {
   RunOptions saved_copy = saved, now_copy = now;
   const OptionTable saved_table = declare_options(saved_copy),
                     now_table = declare_options(now_copy);
@@ -15,10 +19,22 @@ std::vector<OptionChange> forbidden_changes(const RunOptions& saved, const RunOp
   for (size_t i = 0; i < saved_table.options().size(); ++i) {
     const Option& before = saved_table.options()[i];
     const Option& after = now_table.options()[i];
-    if (before.on_resume == OnResume::may_change || before.get() == after.get()) continue;
+    if (!matters(before) || before.get() == after.get()) continue;
     changes.push_back({before.key, before.value_text(), after.value_text()});
   }
   return changes;
+}
+
+}  // namespace
+
+std::vector<OptionChange> option_changes(const RunOptions& saved, const RunOptions& now) {
+  return changes_of(saved, now, [](const Option&) { return true; });
+}
+
+std::vector<OptionChange> forbidden_changes(const RunOptions& saved, const RunOptions& now) {
+  return changes_of(saved, now, [](const Option& option) {
+    return option.on_resume != OnResume::may_change;
+  });
 }
 
 std::vector<std::string> keys_that_may_change() {

@@ -12,6 +12,9 @@ struct OptionChange {
   std::string saved, now;  // values as TOML
 };
 
+// All options that differ, in the order of declaration.
+std::vector<OptionChange> option_changes(const RunOptions& saved, const RunOptions& now);
+
 // Options that differ though they must stay as they were for a run to continue as if it had never
 // stopped, in the order of declaration.
 std::vector<OptionChange> forbidden_changes(const RunOptions& saved, const RunOptions& now);

@@ -1,11 +1,12 @@
 #include "train/evaluation.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/progress.h"
 #include "base/timer.h"
 #include "rollout/engine.h"
-#include "train/batch_collector.h"
+#include "train/tree_verifier.h"
 
 namespace treepo {
 
@@ -27,12 +28,17 @@ std::vector<ScoredTree> sample_answers(StepModel& model, const RunOptions& optio
                     fmt::format("{:.0f} tok/s  {} paths",
                                 static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
   };
-  std::vector<SearchTree> trees = RolloutEngine(model, settings).run(prompts, callbacks);
+  std::vector<std::optional<ScoredTree>> done(queries.size());
+  TreeVerifier trees(options, text, verifier,
+                     [&](size_t index, ScoredTree tree) { done[index].emplace(std::move(tree)); });
+  callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
+    trees.begin(index, queries[index], tree);
+  };
+  RolloutEngine(model, settings).run(prompts, callbacks);
+  trees.finish();
 
   std::vector<ScoredTree> scored;
-  for (size_t i = 0; i < trees.size(); ++i) {
-    scored.push_back(score_tree(queries[i], std::move(trees[i]), text, verifier, options));
-  }
+  for (std::optional<ScoredTree>& tree : done) scored.push_back(std::move(*tree));
   return scored;
 }
 
@@ -114,6 +120,12 @@ RolloutSettings evaluation_settings(const RunOptions& options, const TokenText& 
   return settings;
 }
 
+AnswerEquivalence equivalence_of(Verifier& verifier) {
+  return [&verifier](std::span<const Verifier::AnswerPair> pairs) {
+    return verifier.equivalent(pairs);
+  };
+}
+
 double EvaluationResult::headline() const {
   return summary.score.mean;
 }
@@ -143,6 +155,7 @@ EvaluationResult evaluate(StepModel& model, const RunOptions& options,
 
   Answers answers;
   for (const ScoredTree& tree : sampled) answers.sampled.push_back(samples_of(tree));
+  unify_answers(answers.sampled, equivalence_of(verifier));
   for (const ScoredTree& tree : greedy) answers.greedy.push_back(samples_of(tree).at(0));
   const auto seed = static_cast<uint64_t>(options.train.seed);
   EvaluationResult result;

@@ -6,6 +6,7 @@
 
 #include "base/metrics.h"
 #include "config/options.h"
+#include "evaluate/answer_groups.h"
 #include "evaluate/summary.h"
 #include "model/step_model.h"
 #include "reward/verifier.h"
@@ -36,6 +37,9 @@ enum class EvaluationWay { sequential, trees, greedy };
 // their own.
 RolloutSettings evaluation_settings(const RunOptions& options, const TokenText& text,
                                     EvaluationWay way);
+
+// What majority votes ask. The verifier must outlive it.
+AnswerEquivalence equivalence_of(Verifier& verifier);
 
 // Samples options.evaluate.samples answers for each query, sequentially, with evaluation's own
 // temperature and top-p, and one greedy answer if asked for. With no samples the greedy answers

@@ -12,8 +12,8 @@
 #include "base/progress.h"
 #include "base/timer.h"
 #include "rollout/engine.h"
-#include "train/batch_collector.h"
 #include "train/evaluation.h"
+#include "train/tree_verifier.h"
 #include "tree/search_tree.h"  // is_finished
 
 namespace treepo {
@@ -106,15 +106,18 @@ class Pass {
       progress.update(static_cast<int64_t>(done) + p.finished_queries);
     };
     Timer timer;
-    callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
-      const ScoredTree scored = score_tree(*queries[index], tree, text_, verifier_, options_);
+    TreeVerifier trees(options_, text_, verifier_, [&](size_t index, const ScoredTree& scored) {
       check_width(scored);
       LoggedProblem problem = logged_problem(scored, greedy_, timer.seconds());
       timer = Timer();
       file.append(logged_json(problem));
       log.emplace(key_of(greedy_, queries[index]->problem), std::move(problem));
+    });
+    callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
+      trees.begin(index, *queries[index], tree);
     };
     engine_.run(prompts, callbacks);
+    trees.finish();
   }
 
   void check_width(const ScoredTree& scored) const {

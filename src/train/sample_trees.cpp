@@ -8,8 +8,8 @@
 #include "base/progress.h"
 #include "model/make_step_model.h"
 #include "reward/verifier.h"
-#include "train/batch_collector.h"  // leaf_scorer
 #include "train/tree_record.h"
+#include "train/tree_verifier.h"
 #include "tree/growth.h"  // needs_leaf_scores
 
 namespace treepo {
@@ -34,15 +34,23 @@ RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
   if (verifier && needs_leaf_scores(options.rollout)) {
     callbacks.score_leaves = leaf_scorer(queries, text, *verifier);
   }
-  callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
-    const TrainingQuery& query = queries[index];
-    lines[index] =
-        dump_json(verifier ? scored_record(score_tree(query, tree, text, *verifier, options), text)
-                           : unscored_record(query, tree, text));
+  const auto add_record = [&](size_t index, const OrderedJson& record) {
+    lines[index] = dump_json(record);
     for (; written < lines.size() && lines[written]; ++written) {
       write(*lines[written]);
       lines[written].emplace();  // gives its memory back
     }
+  };
+  std::optional<TreeVerifier> trees;
+  if (verifier)
+    trees.emplace(options, text, *verifier, [&](size_t index, const ScoredTree& scored) {
+      add_record(index, scored_record(scored, text));
+    });
+  callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
+    if (trees)
+      trees->begin(index, queries[index], tree);
+    else
+      add_record(index, unscored_record(queries[index], tree, text));
   };
   callbacks.progress = [&](const RolloutProgress& p) {
     progress.update(p.finished_queries,
@@ -59,6 +67,7 @@ RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
                                      .seed = static_cast<uint64_t>(options.train.seed),
                                      .purpose = Purpose::evaluate});
   engine.run(prompts, callbacks);
+  if (trees) trees->finish();
   return engine.stats();
 }
 
