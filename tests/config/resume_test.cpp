@@ -36,7 +36,8 @@ TEST(Resume, ListsWhatMustNotChange) {
   EXPECT_THAT(error_of([&] { check_resumable(saved, now); }),
               AllOf(HasSubstr("rollout.width was 16, now 8; rollout.fallback was \"random\", now "
                               "\"none\""),
-                    HasSubstr("these may change: train.max_steps"), HasSubstr("evaluate.every")));
+                    HasSubstr("these may change: "), HasSubstr("train.max_steps"),
+                    HasSubstr("evaluate.every")));
 }
 
 // Each option, changed alone, is noticed unless it is said to be free.

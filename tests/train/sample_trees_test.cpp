@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "hand_made_verifier.h"
 #include "support/expect_error.h"
 #include "tiny_model.h"
 
@@ -21,8 +22,11 @@ struct Sampled {
     options.reward.kind = "digits";
     options.engine.max_rows = 5;
     options.train.seed = 2;
-    for (const std::string prompt : {"1+", "2*3=", "44444444444444", "5"})
-      problems.push_back({"p" + prompt, prompt, {}, "1", prompt});
+    for (const std::string prompt : {"1+", "2*3=", "44444444444444", "5"}) {
+      problems.push_back(problem_of("p" + prompt, prompt));
+      problems.back().answer = "1";
+      problems.back().where = prompt;
+    }
   }
 
   std::vector<Json> run(bool score) {
