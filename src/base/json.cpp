@@ -168,14 +168,17 @@ bool JsonLineReader::next_line(std::string_view& line) {
   }
 }
 
-bool JsonLineReader::next(Json& value) {
-  std::string_view line;
-  while (next_line(line)) {
-    if (is_blank(line)) continue;
-    value = parse_json(line, where());
-    return true;
+bool JsonLineReader::next_text() {
+  while (next_line(text_)) {
+    if (!is_blank(text_)) return true;
   }
   return false;
+}
+
+bool JsonLineReader::next(Json& value) {
+  if (!next_text()) return false;
+  value = parse_json(text_, where());
+  return true;
 }
 
 bool has_key(const Json& object, const std::string& key) {

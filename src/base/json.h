@@ -29,8 +29,10 @@ class JsonLineReader {
  public:
   explicit JsonLineReader(std::string path);
 
-  bool next(Json& value);                             // false at the end
+  bool next(Json& value);  // false at the end
+  bool next_text();        // the same without reading its JSON
   int64_t line() const { return line_; }              // of the value last read, from 1
+  std::string_view text() const { return text_; }     // its line as it stands, until the next
   std::string where() const;                          // "path, line 12"
   uint64_t end_of_line() const { return consumed_; }  // bytes up to and with that line's newline
 
@@ -44,6 +46,7 @@ class JsonLineReader {
   bool at_end_ = false;
   int64_t line_ = 0;
   uint64_t consumed_ = 0;
+  std::string_view text_;  // in buffer_
 };
 
 // Typed access to an object's members. Errors read `WHERE: "key" …` and tell what was found there.

@@ -66,13 +66,48 @@ void declare_lora(OptionTable& table, LoraOptions& o) {
 
 void declare_data(OptionTable& table, DataOptions& o) {
   table.begin_section("data", "The problems.");
-  table.add_choice("kind", o.kind, {"jsonl", "carry"},
-                   "jsonl: read from files; carry: the quickstart's task, made by treepo");
-  table.add("train", o.train,
-            "file of training problems (jsonl): {\"prompt\" or \"ids\", \"answer\"} on each line");
-  table.add("test", o.test, "file of held-out problems (jsonl); empty: no evaluation");
+  table.add_choice("kind", o.kind, {"files", "carry"},
+                   "files: read from files; carry: the quickstart's task, made by treepo");
+  table.add_texts("train", o.train,
+                  "files of training problems, each [NAME=][WEIGHT*][PRESET:]FILE[?FIELD=VALUE&…] "
+                  "(JSON lines, a JSON array or Parquet); docs/data.md");
+  table.add_texts("test", o.test,
+                  "files of held-out problems, written likewise; empty: no evaluation");
+  table.add("prompt", o.prompt,
+            "field that holds the question, or a chat, in files without a preset; dots lead into "
+            "objects (this and the next two)");
+  table.add("answer", o.answer, "field that holds the reference answer; a row may lack it");
+  table.add("id", o.id, "field that holds the row's name; a row may lack it");
+  table.add_choice("bad_rows", o.bad_rows, {"error", "skip"},
+                   "what a row that cannot be used does: end the run, or be left out and counted");
+  table.add("drop_unanswered", o.drop_unanswered,
+            "leave out rows without an answer, and count them");
+  table.add("max_prompt_tokens", o.max_prompt_tokens, kCount,
+            "leave out rows whose prompt has more tokens, and count them; 0: none");
   table.add("held_out", o.held_out, {1, 100000}, "problems held out for evaluation (carry)");
-  table.add("seed", o.seed, kSeed, "seed of the problems that are made (carry)");
+  table.add("seed", o.seed, kSeed,
+            "seed of the order of problems, and of the problems that are made (carry)");
+}
+
+void declare_prompt(OptionTable& table, PromptOptions& o) {
+  table.begin_section("prompt", "How a question becomes what the model reads.");
+  table.add_choice("form", o.form, {"auto", "chat", "plain"},
+                   "chat: by the model's chat template; plain: as text; auto: rows that are chats "
+                   "by the template, others as text");
+  table.add("system", o.system,
+            "system message of a chat that has none, or first paragraph of a plain prompt");
+  table.add("instruction", o.instruction,
+            "what is said with the question: {question} stands for it; without that place it "
+            "follows the question on a line of its own");
+  table.add("few_shot", o.few_shot,
+            "file of solved examples {\"prompt\", \"response\"} that go before the question, "
+            "written as data.train; empty: none");
+  table.add("few_shot_count", o.few_shot_count, kPositive, "how many of them, from the first on");
+  table.add(
+      "chat_template", o.chat_template,
+      "file with a Jinja template, or the name of one of the model's; empty: the model's own");
+  table.add("template_arguments", o.template_arguments,
+            "what else the chat template is given, a JSON object: '{\"enable_thinking\": false}'");
 }
 
 void declare_warm_start(OptionTable& table, WarmStartOptions& o) {
@@ -118,6 +153,7 @@ OptionTable declare_options(RunOptions& options) {
   declare_model(table, options.model);
   declare_lora(table, options.lora);
   declare_data(table, options.data);
+  declare_prompt(table, options.prompt);
   declare_warm_start(table, options.warm_start);
   declare_growth_options(table, options);
   declare_reward(table, options.reward);

@@ -142,8 +142,10 @@ void declare_evaluate(OptionTable& table, EvaluateOptions& o) {
 
 void declare_sft(OptionTable& table, SftOptions& o) {
   table.begin_section("sft", "Supervised training, `treepo sft`.");
-  table.add("train", o.train, "file of examples: {\"prompt\", \"response\"} on each line");
-  table.add("test", o.test, "file of held-out examples; empty: no evaluation");
+  table.add_texts("train", o.train,
+                  "files of examples, written as data.train: chats {\"messages\"}, or {\"prompt\", "
+                  "\"response\"}");
+  table.add_texts("test", o.test, "files of held-out examples; empty: no evaluation");
   table.add("batch", o.batch, kPositive, "examples in each optimiser step");
   table.add("max_tokens", o.max_tokens, kCount,
             "examples with more tokens are left out; 0: none is, and one that exceeds the model's "

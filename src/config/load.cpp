@@ -119,6 +119,10 @@ std::optional<toml::table> parse_value(const std::string& text) {
   }
 }
 
+bool is_string(const Option& option) {
+  return std::holds_alternative<std::string>(option.get());
+}
+
 }  // namespace
 
 void apply_toml(const OptionTable& table, std::string_view text, const std::string& name) {
@@ -144,8 +148,10 @@ void apply_override(const OptionTable& table, const std::string& argument) {
   const auto parsed = parse_value(text);
   const toml::node* node = parsed ? parsed->get("value") : nullptr;
   // A path such as 2026-01-01 or 7 is no date or number for an option that is a text.
-  const bool wants_text = std::holds_alternative<std::string>(option->get());
-  if (node && (node->is_string() || !wants_text)) return set_from_node(table, key, *node, place);
+  const bool wants_text = option->takes_text || is_string(*option);
+  const bool lists = std::holds_alternative<std::vector<std::string>>(option->get());
+  if (node && (node->is_string() || !wants_text || (lists && node->is_array())))
+    return set_from_node(table, key, *node, place);
   if (text.starts_with('"') || text.starts_with('\'') || text.starts_with('['))
     throw Error(place + ": the value is not valid TOML",
                 "quotes and brackets must be closed, and the shell must let them through: "

@@ -117,6 +117,16 @@ std::string set_strings(std::vector<std::string>& target, const OptionValue& val
   return "";
 }
 
+std::string set_texts(std::vector<std::string>& target, const OptionValue& value) {
+  std::string text;
+  if (!std::holds_alternative<std::string>(value))
+    return set_strings(target, value).empty() ? ""
+                                              : R"(a text or a list of texts, like ["a", "b"])";
+  const std::string rule = set_string(text, value);
+  if (rule.empty()) target = text.empty() ? std::vector<std::string>() : std::vector{text};
+  return rule;
+}
+
 char normalised(char c) {
   return c == '-' ? '_' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
 }
@@ -192,6 +202,7 @@ void OptionTable::add(std::string_view field, bool& target, std::string help, On
 void OptionTable::add(std::string_view field, std::string& target, std::string help,
                       OnResume on_resume) {
   Option& option = add_option(field, "text", std::move(help), on_resume);
+  option.takes_text = true;
   option.get = [&target] { return target; };
   option.set = [&target](const OptionValue& value) { return set_string(target, value); };
 }
@@ -201,6 +212,14 @@ void OptionTable::add(std::string_view field, std::vector<std::string>& target, 
   Option& option = add_option(field, "list of texts", std::move(help), on_resume);
   option.get = [&target] { return target; };
   option.set = [&target](const OptionValue& value) { return set_strings(target, value); };
+}
+
+void OptionTable::add_texts(std::string_view field, std::vector<std::string>& target,
+                            std::string help, OnResume on_resume) {
+  Option& option = add_option(field, "text, or list of texts", std::move(help), on_resume);
+  option.takes_text = true;
+  option.get = [&target] { return target; };
+  option.set = [&target](const OptionValue& value) { return set_texts(target, value); };
 }
 
 void OptionTable::add_pattern(std::string_view field, std::string& target, std::string range,

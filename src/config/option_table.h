@@ -42,7 +42,8 @@ struct Option {
   std::string key;   // "rollout.width"
   std::string help;  // one line, with the unit
   OnResume on_resume = OnResume::fixed;
-  std::string range;  // allowed values in words: "1 or more", "none, random"
+  std::string range;        // allowed values in words: "1 or more", "none, random"
+  bool takes_text = false;  // any text is a value
 
   std::function<OptionValue()> get;
   // Empty if the value is of the right type and in range and was stored; otherwise what it must be.
@@ -74,6 +75,9 @@ class OptionTable {
            OnResume on_resume = OnResume::fixed);
   void add(std::string_view field, std::vector<std::string>& target, std::string help,
            OnResume on_resume = OnResume::fixed);
+  // A list that may also be given as one text; "" is the empty list.
+  void add_texts(std::string_view field, std::vector<std::string>& target, std::string help,
+                 OnResume on_resume = OnResume::fixed);
   // A string that must be one of these.
   void add_choice(std::string_view field, std::string& target, std::vector<std::string> choices,
                   std::string help, OnResume on_resume = OnResume::fixed);

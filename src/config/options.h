@@ -149,10 +149,26 @@ struct RewardOptions {
 };
 
 struct DataOptions {
-  std::string kind = "jsonl";  // jsonl, carry
-  std::string train, test;     // files (jsonl)
-  int64_t held_out = 1000;     // problems held out (carry)
-  int64_t seed = 0;
+  std::string kind = "files";            // files, carry
+  std::vector<std::string> train, test;  // sources of rows (data/source_spec.h)
+  // Fields of the rows of sources without a preset; dots lead into objects.
+  std::string prompt = "prompt", answer = "answer", id = "id";
+  std::string bad_rows = "error";  // error, skip
+  bool drop_unanswered = false;    // leave out rows without an answer
+  int64_t max_prompt_tokens = 0;   // leave out longer prompts; 0: none is
+  int64_t held_out = 1000;         // problems held out (carry)
+  int64_t seed = 0;                // of the order, and of problems that are made
+};
+
+// How a question becomes what the model reads.
+struct PromptOptions {
+  std::string form = "auto";  // auto, chat, plain
+  std::string system;         // first message of a chat, or first paragraph of a plain prompt
+  std::string instruction;    // with {question} where the question goes; without: appended
+  std::string few_shot;       // source of solved examples
+  int64_t few_shot_count = 4;
+  std::string chat_template;       // Jinja file, or name of one of the model's; empty: its own
+  std::string template_arguments;  // JSON object
 };
 
 struct WarmStartOptions {
@@ -191,15 +207,16 @@ struct EvaluateOptions {
 // Supervised training. Steps, epochs, seed, folder and checkpoints are TrainOptions', evaluation's
 // rhythm is EvaluateOptions'.
 struct SftOptions {
-  std::string train, test;  // JSON lines {"prompt", "response"}
-  int64_t batch = 16;       // examples in each optimiser step
-  int64_t max_tokens = 0;   // longer examples are left out; 0: none is
+  std::vector<std::string> train, test;  // sources of chats, or of prompts and responses
+  int64_t batch = 16;                    // examples in each optimiser step
+  int64_t max_tokens = 0;                // longer examples are left out; 0: none is
 };
 
 struct RunOptions {
   ModelOptions model;
   LoraOptions lora;
   DataOptions data;
+  PromptOptions prompt;
   WarmStartOptions warm_start;
   GrowthOptions rollout;
   StopOptions stop;

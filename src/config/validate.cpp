@@ -244,7 +244,7 @@ void validate_sources(const RunOptions& o) {
   const bool made = o.data.kind == "carry";
   Rule(made || !o.data.train.empty(), "there is nothing to train on: data.train is empty")
       .given("data.kind", o.data.kind)
-      .or_else("set data.train to a file of JSON lines, or data.kind = \"carry\"");
+      .or_else("set data.train to a file of problems, or data.kind = \"carry\"");
   Rule(made || !o.model.path.empty(),
        "a fresh model has the tokenizer of data.kind = \"carry\" only")
       .given("data.kind", o.data.kind)
@@ -361,8 +361,8 @@ void validate_for_training(const RunOptions& options) {
 void validate_for_sft(const RunOptions& options) {
   validate(options);
   Rule(!options.sft.train.empty(), "there is nothing to learn from: sft.train is empty")
-      .given("sft.train", "\"\"")
-      .or_else("set sft.train to a file of JSON lines {\"prompt\", \"response\"}");
+      .given("sft.train", "[]")
+      .or_else("set sft.train to a file of chats {\"messages\"}, or of {\"prompt\", \"response\"}");
   Rule(options.warm_start.steps == 0,
        "a warm start belongs to reinforcement learning; supervised training is one itself")
       .given("warm_start.steps", options.warm_start.steps)

@@ -101,14 +101,18 @@ TEST_F(LoadTest, OverridesTakeTomlOrBareWords) {
   EXPECT_EQ(options_.rollout.width, 8);
   EXPECT_EQ(options_.sampling.temperature, 0.1);
   EXPECT_FALSE(options_.update.packed);
-  EXPECT_EQ(options_.data.train, "a b=c.jsonl");
+  EXPECT_THAT(options_.data.train, ElementsAre("a b=c.jsonl"));
   EXPECT_EQ(options_.train.run_dir, "2026-01-01");
   EXPECT_EQ(options_.model.path, "7");
-  EXPECT_EQ(options_.data.test, "quoted");
+  EXPECT_THAT(options_.data.test, ElementsAre("quoted"));
   EXPECT_EQ(options_.rollout.fallback, FallbackPolicy::none);
   EXPECT_THAT(options_.stop.stop_strings, ElementsAre("x", "y"));
   apply_override(table_, "data.test=");
-  EXPECT_EQ(options_.data.test, "");
+  EXPECT_TRUE(options_.data.test.empty());
+  apply_override(table_, "data.test=2026");
+  EXPECT_THAT(options_.data.test, ElementsAre("2026"));
+  apply_override(table_, "data.test=[\"a\", \"b=math:c\"]");
+  EXPECT_THAT(options_.data.test, ElementsAre("a", "b=math:c"));
 }
 
 TEST_F(LoadTest, OverrideErrorsNameTheArgument) {
@@ -126,6 +130,7 @@ TEST_F(LoadTest, OverrideErrorsNameTheArgument) {
   // A line break does not smuggle in another key.
   EXPECT_THAT(error_of_set("rollout.width=8\nx=1"), HasSubstr("must be an integer"));
   EXPECT_THAT(error_of_set("data.train=\xff"), HasSubstr("UTF-8"));
+  EXPECT_THAT(error_of_set("data.train=[\"a\", 3]"), HasSubstr("a list that holds something else"));
 }
 
 TEST_F(LoadTest, RulesBetweenOptionsAreChecked) {
@@ -140,6 +145,8 @@ TEST_F(LoadTest, ShippedConfigurationsLoad) {
     if (!name.ends_with(".toml")) continue;
     std::vector<std::string> overrides;
     if (name == "digits.toml") overrides = {"model.path=DIR", "data.train=a", "data.test=b"};
+    if (name == "paper-7b.toml") overrides = {"model.path=DIR"};
+    if (name == "paper-small.toml") overrides = {"model.path=DIR", "data.train=a"};
     if (name == "sft.toml") overrides = {"model.path=DIR", "sft.train=a"};
     const auto validate_all = name == "sft.toml" ? validate_for_sft : validate_for_training;
     EXPECT_NO_THROW(validate_all(load_options(join_path(directory, name), overrides))) << name;

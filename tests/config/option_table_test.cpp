@@ -122,6 +122,8 @@ TEST_F(OptionRangeTest, NamesAndTexts) {
   EXPECT_TRUE(accepts("stop.stop_strings", std::vector<std::string>{"\xe2\x82\xac"}));
   EXPECT_THAT(set("stop.stop_strings", std::string("a")),
               HasSubstr(R"(must be a list of strings, like ["a", "b"])"));
+  EXPECT_TRUE(accepts("data.train", std::vector<std::string>{"a", "b"}));
+  EXPECT_THAT(set("data.train", int64_t{3}), HasSubstr("must be a text or a list of texts"));
   EXPECT_THAT(set("update.packed", int64_t{1}), HasSubstr("must be true or false, but is 1"));
 }
 

@@ -69,6 +69,8 @@ TEST(Resume, EveryOptionIsCompared) {
                                      OptionValue(std::string("float64")),
                                      OptionValue(std::string("qwen2")),
                                      OptionValue(std::string("carry")),
+                                     OptionValue(std::string("skip")),
+                                     OptionValue(std::string("chat")),
                                      OptionValue(std::string("grpo")),
                                      OptionValue(std::string("token")),
                                      OptionValue(std::string("k1")),

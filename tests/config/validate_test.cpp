@@ -126,9 +126,9 @@ TEST(Validate, RulesOfATrainingRun) {
       {{"model.max_positions=32"},
        "no room for a prompt in model.max_positions (longest response "
        "= 32, model.max_positions = 32)"},
-      {{"data.kind=jsonl", "model.path=m"}, "data.train is empty"},
-      {{"data.kind=jsonl", "data.train=f"}, "tokenizer of data.kind"},
-      {{"data.kind=jsonl", "data.train=f", "model.path=m", "warm_start.steps=9"}, "demonstrations"},
+      {{"data.kind=files", "model.path=m"}, "data.train is empty"},
+      {{"data.kind=files", "data.train=f"}, "tokenizer of data.kind"},
+      {{"data.kind=files", "data.train=f", "model.path=m", "warm_start.steps=9"}, "demonstrations"},
       {{"train.epochs=2"}, "never repeat"},
       {{"reward.kind=exact"}, "can pass this verifier (reward.kind = exact)"},
       {{"rollout.width=1", "rollout.first_split_min=1", "rollout.first_split_max=1"},
@@ -215,7 +215,7 @@ TEST(Validate, EdgesAreAllowed) {
       {"train.queries_per_step=4"},
       {"train.max_steps=0"},
       {"reward.kind=numeric"},
-      {"data.kind=jsonl", "data.train=f", "model.path=m", "train.epochs=0.5"},
+      {"data.kind=files", "data.train=f", "model.path=m", "train.epochs=0.5"},
   };
   for (const auto& arguments : cases) EXPECT_EQ(training_error(arguments), kNone) << arguments[0];
 }
