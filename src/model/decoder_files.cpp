@@ -114,6 +114,18 @@ void Decoder::save(const std::string& directory, c10::ScalarType dtype,
                         with_dtype(config_.config_json, dtype).dump(2) + "\n");
 }
 
+namespace {
+
+void copy_folder(const std::string& from, const std::string& to, const std::string& name) {
+  const std::string source = join_path(from, name), copy = join_path(to, name);
+  if (!file_system().is_directory(source)) return;
+  file_system().make_directories(copy);
+  for (const std::string& file : file_system().list(source))
+    write_file_atomically(join_path(copy, file), read_file(join_path(source, file)));
+}
+
+}  // namespace
+
 void copy_tokenizer_files(const std::string& from, const std::string& to) {
   constexpr std::array kFiles = {"tokenizer.json",
                                  "tokenizer_config.json",
@@ -128,6 +140,7 @@ void copy_tokenizer_files(const std::string& from, const std::string& to) {
     const std::string source = join_path(from, name);
     if (file_system().exists(source)) write_file_atomically(join_path(to, name), read_file(source));
   }
+  copy_folder(from, to, "additional_chat_templates");
 }
 
 }  // namespace treepo
