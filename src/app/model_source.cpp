@@ -6,7 +6,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "data/jsonl.h"
+#include "data/load_sources.h"
 #include "model/device.h"
 #include "model/named_shapes.h"
 #include "text/tokenizer.h"
@@ -47,7 +47,12 @@ std::vector<TrainingQuery> ModelSource::queries(const RunOptions& options,
                                                 const ModelConfig& config) const {
   std::vector<TrainingQuery> queries;
   if (!prompts.empty()) {
-    queries = make_training_queries(read_problems(prompts), Tokenizer::load(options.model.path));
+    const Tokenizer tokenizer = Tokenizer::load(options.model.path);
+    queries = make_training_queries(
+        load_problems(
+            prompts, options.data, options.prompt,
+            {.tokenizer = &tokenizer, .model_directory = options.model.path, .check = {}}),
+        tokenizer);
   } else {
     queries.resize(static_cast<size_t>(num_queries));
     for (size_t i = 0; i < queries.size(); ++i) {

@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "config/load.h"
-#include "data/jsonl.h"
+#include "data/load_sources.h"
 #include "train/model_setup.h"
 #include "train/sample_trees.h"
 #include "train/threads.h"
@@ -67,10 +67,14 @@ void run_sample(const SampleFlags& flags) {
   std::vector<TrainingQuery> queries;
   const int64_t longest = longest_response(options.rollout, options.stop);
   LoadedModel model = load_model_directory(
-      options.model, [&](const ModelConfig& config, const Tokenizer& tokenizer) {
+      options.model,
+      [&](const ModelConfig& config, const Tokenizer& tokenizer, const std::string& tokenizer_dir) {
         check_context(config, options);
         queries = make_training_queries(
-            read_problems(flags.prompts == "-" ? "/dev/stdin" : flags.prompts), tokenizer);
+            load_problems(flags.prompts == "-" ? "/dev/stdin" : flags.prompts, options.data,
+                          options.prompt,
+                          {.tokenizer = &tokenizer, .model_directory = tokenizer_dir, .check = {}}),
+            tokenizer);
         for (const TrainingQuery& query : queries) check_prompt(query, config, longest);
       });
   TreeOutput out(flags.out);

@@ -3,16 +3,22 @@
 #include <string>
 #include <vector>
 
+#include "data/source_spec.h"
+
 namespace treepo {
 
-// A prompt and the response to learn, as text.
+// What is to be learned from: a prompt and its response as texts, or a chat.
 struct TextExample {
   std::string prompt, response;
+  std::string chat;   // in place of both: a JSON object with "messages", and "tools" where given
   std::string where;  // "FILE, line 12"
 };
 
-// Reads JSON lines {"prompt", "response"}, both strings; other keys are left alone, blank lines
-// skipped. Throws Error naming file and line on anything else, and where there is no example.
-std::vector<TextExample> read_examples(const std::string& path);
+// Reads a source's examples, as its preset or "?prompt=…&response=…" says; without either
+//   {"messages": [{"role", "content"}, …], "tools"?}
+//   {"prompt", "response"}, a text or a chat and a text
+// Other keys are left alone. Throws Error naming file and row on anything else, and where there is
+// no example.
+std::vector<TextExample> read_examples(const SourceSpec& source);
 
 }  // namespace treepo

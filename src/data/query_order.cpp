@@ -8,7 +8,8 @@
 
 namespace treepo {
 
-QueryOrder::QueryOrder(int64_t num_queries, uint64_t seed) : seed_(seed) {
+QueryOrder::QueryOrder(int64_t num_queries, uint64_t seed, uint64_t stream)
+    : seed_(seed), stream_(stream) {
   TREEPO_CHECK(num_queries > 0, "{} queries to order", num_queries);
   order_.resize(static_cast<size_t>(num_queries));
 }
@@ -21,7 +22,7 @@ QueryOrder::Draw QueryOrder::at(int64_t position) {
 }
 
 void QueryOrder::shuffle(int64_t epoch) {
-  const RandomStream random(seed_, Purpose::data_order, 0, static_cast<uint64_t>(epoch));
+  const RandomStream random(seed_, Purpose::data_order, stream_, static_cast<uint64_t>(epoch));
   std::iota(order_.begin(), order_.end(), 0);
   for (int64_t i = num_queries() - 1; i > 0; --i) {
     // The address of a draw has 32 bits for each half.

@@ -16,7 +16,8 @@ class QueryOrder {
                     // is the epoch
   };
 
-  QueryOrder(int64_t num_queries, uint64_t seed);  // num_queries at least 1
+  // num_queries at least 1. Orders of one seed and different streams have nothing in common.
+  QueryOrder(int64_t num_queries, uint64_t seed, uint64_t stream = 0);
 
   // position >= 0. O(1) within the epoch asked for last, O(num_queries) on a change of epoch.
   Draw at(int64_t position);
@@ -26,7 +27,7 @@ class QueryOrder {
  private:
   void shuffle(int64_t epoch);
 
-  uint64_t seed_;
+  uint64_t seed_, stream_;
   int64_t epoch_ = -1;          // that order_ holds
   std::vector<int64_t> order_;  // [num_queries] query at each offset of the epoch
 };

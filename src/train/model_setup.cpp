@@ -35,7 +35,7 @@ LoadedModel fresh_carry_model(const ModelOptions& options, uint64_t seed,
   const ModelConfig config =
       fresh_model_config(options, kCarryVocabularySize, {.eos = kCarryEosId, .pad = kCarryPadId});
   Tokenizer tokenizer = Tokenizer::load(scratch_dir);
-  if (before_weights) before_weights(config, tokenizer);
+  if (before_weights) before_weights(config, tokenizer, scratch_dir);
   return {fresh_decoder(config, options, seed), std::move(tokenizer), scratch_dir};
 }
 
@@ -44,7 +44,7 @@ Tokenizer checked_tokenizer(const ModelConfig& config, const std::string& direct
                             const BeforeWeights& before_weights) {
   Tokenizer tokenizer = Tokenizer::load(directory);
   check_fit(config, tokenizer, directory);
-  if (before_weights) before_weights(config, tokenizer);
+  if (before_weights) before_weights(config, tokenizer, directory);
   return tokenizer;
 }
 

@@ -18,7 +18,9 @@ struct LoadedModel {
 };
 
 // Looks at what belongs to the model before its weights are read: where a wrong run should end.
-using BeforeWeights = std::function<void(const ModelConfig&, const Tokenizer&)>;
+// tokenizer_dir: where the tokenizer's files and the chat template lie.
+using BeforeWeights =
+    std::function<void(const ModelConfig&, const Tokenizer&, const std::string& tokenizer_dir)>;
 
 // Throws Error, naming the keys, where the longest response leaves no room for a prompt in the
 // model's context.

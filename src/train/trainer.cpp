@@ -52,19 +52,24 @@ std::vector<TrainingQuery> test_queries(const DataSet& data, const RunOptions& o
   return queries;
 }
 
-// All that can be wrong with problems, before weights are read.
-void check_problems(const DataSet& data, const Verifier& verifier, const RunOptions& options,
-                    const ModelConfig& config, const Tokenizer& tokenizer) {
+// The problems, with all that can be wrong with them found before weights are read.
+DataSet load_problems(const RunOptions& options, const Verifier& verifier,
+                      const ModelConfig& config, const Tokenizer& tokenizer,
+                      const std::string& tokenizer_dir) {
   check_context(config, options);
   const int64_t longest = longest_response(options.rollout, options.stop);
-  for (const Problem& problem : data.train->problems()) {
-    verifier.check(problem);
-    check_prompt(make_training_query(problem, 0, 0, tokenizer), config, longest);
-  }
-  for (const TrainingQuery& query : test_queries(data, options, tokenizer)) {
-    verifier.check(query.problem);
-    check_prompt(query, config, longest);
-  }
+  const DataContext context = {
+      .tokenizer = &tokenizer,
+      .model_directory = tokenizer_dir,
+      .check = [&](const Problem& problem, std::span<const int32_t> prompt) {
+        verifier.check(problem);
+        check_prompt(problem, prompt, config, longest);
+      }};
+  DataSet data = load_data_set(options.data, options.prompt, context);
+  for (const auto* reports : {&data.train_reports, &data.test_reports})
+    for (const SourceReport& report : *reports)
+      if (report.left_out() > 0) log_warning("{}: {}", report.path, report.left_out_text());
+  return data;
 }
 
 // Trees [first, last) of `count`, cut into `parts` of nearly equal size.
@@ -82,10 +87,11 @@ Trainer::Trainer(RunOptions options, Start start)
       checkpoint_(start == Start::resume ? checkpoints_.latest() : std::nullopt),
       state_(checkpoint_ ? CheckpointStore::load_state(*checkpoint_) : TrainState{}),
       verifier_(make_verifier(options_.reward)),
-      data_(load_data_set(options_.data)),
       model_(load_run_model(options_, paths_.tokenizer, checkpoint_,
-                            [this](const ModelConfig& config, const Tokenizer& tokenizer) {
-                              check_problems(data_, *verifier_, options_, config, tokenizer);
+                            [this](const ModelConfig& config, const Tokenizer& tokenizer,
+                                   const std::string& tokenizer_dir) {
+                              data_ = load_problems(options_, *verifier_, config, tokenizer,
+                                                    tokenizer_dir);
                             })),
       text_{model_.tokenizer, model_.decoder.config().eos_token_ids},
       optimizer_(make_optimizer(model_.decoder, options_.optimizer)),

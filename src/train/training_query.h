@@ -1,9 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "data/prompt_writer.h"  // prompt_ids
 #include "model/model_config.h"
 #include "reward/problem.h"
 #include "reward/verifier.h"
@@ -16,7 +18,7 @@ struct TrainingQuery {
   uint64_t id = 0;     // stable number of the problem: names its stream of random numbers
   uint64_t visit = 0;  // how many times it was rolled out before: met again, it draws anew
   Problem problem;
-  std::vector<int32_t> prompt;  // with the tokenizer's special tokens, or Problem::ids as they are
+  std::vector<int32_t> prompt;    // prompt_ids of the problem
   bool seen_in_training = false;  // of a test problem: its prompt occurs in training too
 };
 
@@ -30,6 +32,11 @@ std::vector<TrainingQuery> make_training_queries(std::vector<Problem> problems,
 
 // Throws Error, naming the problem's row, where the prompt holds a token that the model does not
 // have, or leaves no room in its context for a response of longest_response tokens.
-void check_prompt(const TrainingQuery& query, const ModelConfig& model, int64_t longest_response);
+void check_prompt(const Problem& problem, std::span<const int32_t> prompt, const ModelConfig& model,
+                  int64_t longest_response);
+inline void check_prompt(const TrainingQuery& query, const ModelConfig& model,
+                         int64_t longest_response) {
+  check_prompt(query.problem, query.prompt, model, longest_response);
+}
 
 }  // namespace treepo

@@ -89,7 +89,7 @@ TEST(TrainCommand, WrongOptionsAreNamed) {
       {{folder / "broken.toml"}, {"broken.toml, line 1"}},
       {{folder / "absent.toml"}, {"absent.toml", "No such file"}},
       {{"--resume", folder / "absent"}, {"absent holds no run"}},
-      {{kQuickstart, "--set", "data.kind=jsonl"}, {"data.train is empty"}},
+      {{kQuickstart, "--set", "data.kind=files"}, {"data.train is empty"}},
   };
   std::vector<Words> commands;
   for (const auto& [arguments, messages] : cases) commands.push_back(Words{"train"} + arguments);
@@ -126,7 +126,7 @@ TEST(TrainCommand, ZeroProblemsAreAnError) {
   const TinyModelDirectory model;
   write_text(model / "none.jsonl", "\n");
   const ProgramResult result = run_program(
-      tiny_train(model / "run", {"data.kind=jsonl", "data.train=" + (model / "none.jsonl"),
+      tiny_train(model / "run", {"data.kind=files", "data.train=" + (model / "none.jsonl"),
                                  "warm_start.steps=0", "reward.kind=exact"}) +
       Words{"--model", model.path()});
   EXPECT_EQ(result.code, kExitError);
@@ -138,7 +138,7 @@ TEST(TrainCommand, ContextsThatAreTooShortAreFoundBeforeWeightsAreRead) {
   fs::remove(model / "model.safetensors");
   write_text(model / "one.jsonl", "{\"prompt\": \"1+2+3+4+5:\", \"answer\": \"3\"}\n");
   const auto train = [&](const std::string& depth) {
-    return tiny_train(model / "run", {"data.kind=jsonl", "data.train=" + (model / "one.jsonl"),
+    return tiny_train(model / "run", {"data.kind=files", "data.train=" + (model / "one.jsonl"),
                                       "warm_start.steps=0", "reward.kind=exact",
                                       "rollout.segment_tokens=8", "rollout.depth=" + depth}) +
            Words{"--model", model.path()};

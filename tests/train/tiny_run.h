@@ -39,8 +39,8 @@ class TinyRun {
 )");
     options.model.path = model.directory.path();
     options.model.dtype = "float64";
-    options.data.train = directory / "train.jsonl";
-    options.data.test = directory / "test.jsonl";
+    options.data.train = {directory / "train.jsonl"};
+    options.data.test = {directory / "test.jsonl"};
     options.rollout = {.width = 8, .depth = 3, .segment_tokens = 4};
     options.reward.kind = "digits";
     options.optimizer.learning_rate = 1e-2;
