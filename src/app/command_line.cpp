@@ -67,6 +67,8 @@ int run_command_line(int argc, char** argv) {
   add_report_command(program);
   add_show_command(program);
   add_tokenize_command(program);
+  add_prompt_command(program);
+  add_data_command(program);
   add_bench_command(program);
   add_plan_command(program);
   add_options_command(program);

@@ -11,6 +11,8 @@ void add_study_command(CLI::App& program, int& exit_code);
 void add_sample_command(CLI::App& program);
 void add_merge_command(CLI::App& program);
 void add_tokenize_command(CLI::App& program);
+void add_prompt_command(CLI::App& program);
+void add_data_command(CLI::App& program);
 void add_bench_command(CLI::App& program);
 void add_plan_command(CLI::App& program);
 void add_score_command(CLI::App& program);
