@@ -179,23 +179,43 @@ PackedTrees pack_apart(std::span<const TrainingTree> trees, LeafWeight weighting
   return finish(builder, trees);
 }
 
+namespace {
+
+bool is_learned(const Example& example, size_t t) {
+  return example.learned.empty() || example.learned[t];
+}
+
+// One past the last token that is learned: nothing looks at what follows.
+size_t end_of_learned(const Example& example) {
+  size_t end = example.response.size();
+  while (end > 0 && !is_learned(example, end - 1)) --end;
+  return end;
+}
+
+}  // namespace
+
 PackedTrees pack_examples(std::span<const Example> examples) {
   PackBuilder builder;
   const PackSums sums = sums_of_leaf(1.0, 1.0, /*masked=*/false);
   for (size_t i = 0; i < examples.size(); ++i) {
     const auto& response = examples[i].response;
-    if (response.empty()) continue;
+    const size_t end = end_of_learned(examples[i]);
+    if (end == 0) continue;
     const int32_t begin = builder.size();
     PackCursor cursor = builder.run_prompt(examples[i].prompt);
-    for (size_t t = 0; t < response.size(); ++t) {
-      builder.add_target({.source = cursor.source,
-                          .token = response[t],
-                          .sums = sums,
-                          .tree = static_cast<int32_t>(i),
-                          .slot = static_cast<int64_t>(t)});
-      if (t + 1 < response.size()) builder.run(response[t], cursor);
+    int64_t num_learned = 0;
+    for (size_t t = 0; t < end; ++t) {
+      if (is_learned(examples[i], t)) {
+        ++num_learned;
+        builder.add_target({.source = cursor.source,
+                            .token = response[t],
+                            .sums = sums,
+                            .tree = static_cast<int32_t>(i),
+                            .slot = static_cast<int64_t>(t)});
+      }
+      if (t + 1 < end) builder.run(response[t], cursor);
     }
-    builder.add_trajectory({.advantage = 1, .weight = 1, .num_tokens = std::ssize(response)});
+    builder.add_trajectory({.advantage = 1, .weight = 1, .num_tokens = num_learned});
     builder.close(begin, builder.size());
   }
   return builder.finish(/*with_reference=*/false, /*with_node_advantages=*/false);

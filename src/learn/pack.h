@@ -88,12 +88,14 @@ PackedTrees pack_trees(std::span<const TrainingTree> trees, LeafWeight weighting
 // each trajectory through it.
 PackedTrees pack_apart(std::span<const TrainingTree> trees, LeafWeight weighting = LeafWeight::one);
 
-// A prompt and the response to learn.
+// A prompt and the response to learn. In a chat what follows the first prompt is a response of
+// which some tokens are read only, those of later questions.
 struct Example {
   std::vector<int32_t> prompt = {}, response = {};
+  std::vector<bool> learned = {};  // [response.size()]; empty: all of it
 };
 
-// Every example as a chain; each response token has weight and advantage 1.
+// Every example as a chain; each learned token has weight and advantage 1.
 PackedTrees pack_examples(std::span<const Example> examples);
 
 // Splits packed trees into packs of at most max_tokens: between trees where possible, else within a

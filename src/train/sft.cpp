@@ -10,48 +10,14 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "config/save.h"
-#include "data/examples.h"
 #include "learn/update.h"  // make_optimizer
 #include "train/run_record.h"
+#include "train/sft_examples.h"
 #include "train/threads.h"
 
 namespace treepo {
 
 namespace {
-
-// Checked against the model's context; those beyond sft.max_tokens are left out.
-std::vector<Example> load_examples(const std::string& path, const SftOptions& options,
-                                   const LoadedModel& model) {
-  const ModelConfig& config = model.decoder.config();
-  const int32_t eos = demonstration_eos(config.eos_token_ids);
-  std::vector<Example> examples;
-  int64_t left_out = 0;
-  for (const TextExample& text : read_examples(path)) {
-    Example example = tokenized_example(text.prompt, text.response, model.tokenizer, eos);
-    const int64_t tokens = std::ssize(example.prompt) + std::ssize(example.response);
-    if (example.prompt.empty())
-      throw Error(fmt::format("{}: the prompt is empty and the tokenizer adds no token of its own",
-                              text.where),
-                  "a model needs at least one token to go on from");
-    if (options.max_tokens > 0 && tokens > options.max_tokens) {
-      ++left_out;
-      continue;
-    }
-    if (tokens > config.max_positions)
-      throw Error(
-          fmt::format("{}: prompt and response have {} tokens, the model's context {}", text.where,
-                      tokens, config.max_positions),
-          fmt::format("set sft.max_tokens = {} to leave such examples out", config.max_positions));
-    examples.push_back(std::move(example));
-  }
-  if (left_out > 0)
-    log_warning("{}: {} of {} examples have more than {} tokens and are left out", path, left_out,
-                left_out + std::ssize(examples), options.max_tokens);
-  if (examples.empty())
-    throw Error(path + ": every example is longer than sft.max_tokens",
-                fmt::format("raise sft.max_tokens = {}", options.max_tokens));
-  return examples;
-}
 
 int64_t total_steps(const RunOptions& options, size_t num_examples) {
   if (options.train.epochs == 0) return options.train.max_steps;
@@ -69,9 +35,9 @@ SftTrainer::SftTrainer(RunOptions options, RunStart start)
       checkpoint_(start == RunStart::resume ? checkpoints_.latest() : std::nullopt),
       state_(checkpoint_ ? CheckpointStore::load_state(*checkpoint_) : TrainState{}),
       model_(load_run_model(options_, paths_.tokenizer, checkpoint_)),
-      train_(load_examples(options_.sft.train, options_.sft, model_)),
+      train_(load_sft_examples(options_.sft.train, options_, model_)),
       test_(options_.sft.test.empty() ? std::vector<Example>()
-                                      : load_examples(options_.sft.test, options_.sft, model_)),
+                                      : load_sft_examples(options_.sft.test, options_, model_)),
       order_(std::ssize(train_), static_cast<uint64_t>(options_.train.seed)),
       run_{.optimizer = options_.optimizer,
            .steps = total_steps(options_, train_.size()),

@@ -41,6 +41,22 @@ TEST(SftCommand, TrainsResumesAndLeavesAModel) {
   EXPECT_EQ(run_program({"selfcheck", "--model", last, "--write", model / "oracle"}).code, 0);
 }
 
+// Two answers of one character and EOS each; questions and what stands behind an EOS have no loss.
+TEST(SftCommand, LearnsTheAnswersOfChats) {
+  const TinyModelDirectory model;
+  write_text(model / "chat_template.jinja",
+             "{% for m in messages %}{{ m.content }}{% if m.role == 'user' %}={% else %}<eos>;"
+             "{% endif %}{% endfor %}");
+  write_text(model / "train.jsonl",
+             "{\"messages\": [{\"role\": \"user\", \"content\": \"1+1\"}, "
+             "{\"role\": \"assistant\", \"content\": \"2\"}, "
+             "{\"role\": \"user\", \"content\": \"2+2\"}, "
+             "{\"role\": \"assistant\", \"content\": \"4\"}]}\n");
+  const ProgramResult result = run_program(sft(model, {}));
+  ASSERT_EQ(result.code, kExitSuccess) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("3 steps, 12 response tokens"));
+}
+
 TEST(SftCommand, QuietPrintsNothing) {
   const TinyModelDirectory model;
   write_text(model / "train.jsonl", kExamples);

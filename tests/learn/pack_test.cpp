@@ -336,6 +336,24 @@ TEST(Pack, Examples) {
   EXPECT_THAT(pack.weight, ElementsAre(1, 1, 1));
 }
 
+// A chat of two questions: 3 4 and 7 are learned, the question 5 6 between them is read only, and
+// what follows the last answer is not run.
+TEST(Pack, ExamplesOfWhichSomeTokensAreReadOnly) {
+  const std::vector<Example> examples = {
+      {.prompt = {1, 2},
+       .response = {3, 4, 5, 6, 7, 8, 9},
+       .learned = {true, true, false, false, true, false, false}},
+      {.prompt = {5}, .response = {6}, .learned = {false}}};
+  const PackedTrees pack = pack_examples(examples);
+  pack.check_invariants();
+  EXPECT_THAT(pack.sequence.tokens, ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(pack.source_row, ElementsAre(1, 2, 5));
+  EXPECT_THAT(pack.target_token, ElementsAre(3, 4, 7));
+  EXPECT_THAT(pack.target_slot, ElementsAre(0, 1, 4));
+  ASSERT_EQ(pack.trajectories.size(), 1u);
+  EXPECT_EQ(pack.trajectories[0].num_tokens, 3);
+}
+
 TEST(Pack, EmptyPromptIsAnError) {
   EXPECT_THROW(pack_examples(std::vector<Example>{{.prompt = {}, .response = {1}}}), Error);
 }

@@ -56,6 +56,22 @@ TEST(Supervised, LossIsThatOfTheExamplesOneByOneWhateverThePacks) {
   }
 }
 
+// A chat's loss is that of its answers, each given all that goes before it.
+TEST(Supervised, TokensThatAreReadOnlyHaveNoLoss) {
+  const std::vector<Example> chat = {{.prompt = {2, 3},
+                                      .response = {4, 1, 5, 6, 7, 1},
+                                      .learned = {true, true, false, false, true, true}}};
+  const std::vector<Example> answers = {{.prompt = {2, 3}, .response = {4, 1}},
+                                        {.prompt = {2, 3, 4, 1, 5, 6}, .response = {7, 1}}};
+  for (const int64_t max_tokens : {1, 100}) {
+    const Decoder decoder = tiny_decoder(at::kDouble);
+    const SupervisedScore of_chat = score_examples(decoder, chat, {.max_tokens = max_tokens});
+    const SupervisedScore of_answers = score_examples(decoder, answers, {.max_tokens = max_tokens});
+    EXPECT_EQ(of_chat.tokens, 4);
+    EXPECT_NEAR(of_chat.loss, of_answers.loss, 1e-12);
+  }
+}
+
 TEST(Supervised, LearnsTheExamplesByHeart) {
   Decoder decoder = tiny_decoder(at::kFloat);
   AdamW optimizer = make_optimizer(decoder, {.weight_decay = 0});

@@ -31,7 +31,7 @@ class TinySft {
     options.model.path = model.directory.path();
     options.model.dtype = "float64";
     options.sft = {
-        .train = directory / "train.jsonl", .test = directory / "test.jsonl", .batch = 3};
+        .train = {directory / "train.jsonl"}, .test = {directory / "test.jsonl"}, .batch = 3};
     options.optimizer = {.learning_rate = 1e-2, .warmup_steps = 1, .schedule = "cosine"};
     options.train.max_steps = 5;
     options.train.run_dir = directory / "run";
@@ -256,7 +256,7 @@ TEST(Sft, LeavesOutWhatIsTooLong) {
 TEST(Sft, WhatCannotBeLearnedIsNamed) {
   {
     TinySft run;
-    write_file_atomically(run.options.sft.train,
+    write_file_atomically(run.options.sft.train.at(0),
                           dump_json(Json{{"prompt", "1+1="}, {"response", std::string(200, '2')}}));
     EXPECT_THAT(error_of([&] { run.train(); }),
                 AllOf(HasSubstr("train.jsonl, line 1"), HasSubstr("the model's context 128"),
