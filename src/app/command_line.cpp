@@ -60,6 +60,7 @@ int run_command_line(int argc, char** argv) {
   int exit_code = kExitSuccess;
   add_train_command(program, exit_code);
   add_sft_command(program, exit_code);
+  add_eval_command(program, exit_code);
   add_study_command(program, exit_code);
   add_sample_command(program);
   add_merge_command(program);

@@ -7,6 +7,7 @@ namespace treepo {
 // Each adds one command to the program; its callback sets `exit_code` where it is not 0.
 void add_train_command(CLI::App& program, int& exit_code);
 void add_sft_command(CLI::App& program, int& exit_code);
+void add_eval_command(CLI::App& program, int& exit_code);
 void add_study_command(CLI::App& program, int& exit_code);
 void add_sample_command(CLI::App& program);
 void add_merge_command(CLI::App& program);
