@@ -1,8 +1,8 @@
 #include "config/declare.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
-#include <limits>
 
 #include "config/declare_parts.h"
 
@@ -25,6 +25,14 @@ bool is_device(const std::string& text) {
   constexpr std::string_view checked = "checked:";
   return text == "checked" || is_plain_device(text) ||
          (text.starts_with(checked) && is_plain_device(text.substr(checked.size())));
+}
+
+// reward/make_verifier.cpp makes them; it finds out what is wrong with an argument.
+bool is_reward_kind(const std::string& text) {
+  constexpr std::array names = {
+      "parts", "math",   "python", "exact", "numeric", "multiple_choice", "countdown",
+      "carry", "digits", "format", "tags",  "length",  "repetition"};
+  return std::ranges::find(names, text.substr(0, text.find(':'))) != names.end();
 }
 
 void declare_model(OptionTable& table, ModelOptions& o) {
@@ -125,14 +133,16 @@ void declare_warm_start(OptionTable& table, WarmStartOptions& o) {
 
 void declare_reward(OptionTable& table, RewardOptions& o) {
   table.begin_section("reward", "What a response is worth.");
-  table.add("kind", o.kind,
-            "verifier, or parts: the sum of reward.parts; math, exact, numeric, multiple_choice, "
-            "countdown, format, tags, length, repetition, python:FILE:FUNCTION, and the example "
-            "tasks carry and digits; docs/rewards.md");
+  table.add_pattern("kind", o.kind,
+                    "math, exact, numeric, multiple_choice, countdown, carry, digits, format, "
+                    "tags, length, repetition (NAME or NAME:ARGUMENT), python:FILE:FUNCTION, parts",
+                    is_reward_kind,
+                    "verifier, or parts: the sum of reward.parts; carry and digits are the two "
+                    "example tasks; docs/rewards.md");
   table.add("parts", o.parts,
             "for reward.kind = \"parts\", summed: \"WEIGHT*VERIFIER\" or \"VERIFIER\"; \"gate "
             "VERIFIER\" must be passed for more than reward.failure");
-  table.add("failure", o.failure, {.min = -std::numeric_limits<double>::infinity()},
+  table.add("failure", o.failure, {.min = -1000, .max = 1000},
             "reward of a wrong answer, and of a response whose verification failed or took too "
             "long");
   table.add("workers", o.workers, {1, 1024}, "Python processes that verify", may_change);

@@ -382,7 +382,7 @@ TEST(SampleCommand, SettingsAreChecked) {
       {{"--set", "rollout.width=1"}, "rollout.first_split_max must not exceed rollout.width"},
       {{"--dtype", "int8"}, "must be one of float32, float64, bfloat16, float16"},
       {{"--device", "abacus"}, "cpu, cuda, cuda:N"},
-      {{"--reward", "taste"}, "must be one of"},
+      {{"--reward", "taste"}, "must be one of math, exact, numeric"},
   };
   std::vector<Words> commands;
   for (const auto& [arguments, message] : cases) commands.push_back(sample(model) + arguments);

@@ -168,7 +168,7 @@ TEST(TrainCommand, ResumeRefusesOtherOptionsAndListsThoseThatMayChange) {
       run_program({"train", "--resume", run, "--set", "model.hidden_size=8"});
   EXPECT_EQ(refused.code, kExitError);
   EXPECT_THAT(refused.err, AllOf(HasSubstr("model.hidden_size was 16, now 8"),
-                                 HasSubstr("these may change: train.max_steps")));
+                                 HasSubstr("these may change: "), HasSubstr("train.max_steps")));
   // A folder that was moved goes on where it is now.
   fs::rename(run, folder / "moved");
   const ProgramResult more =

@@ -131,6 +131,8 @@ TEST(Validate, RulesOfATrainingRun) {
       {{"data.kind=files", "data.train=f", "model.path=m", "warm_start.steps=9"}, "demonstrations"},
       {{"train.epochs=2"}, "never repeat"},
       {{"reward.kind=exact"}, "can pass this verifier (reward.kind = exact)"},
+      {{"reward.parts=[\"carry\"]"}, "reward.parts is for reward.kind = \"parts\""},
+      {{"reward.kind=parts"}, "reward.parts is empty"},
       {{"rollout.width=1", "rollout.first_split_min=1", "rollout.first_split_max=1"},
        "always has equal scores"},
       {{"train.run_dir="}, "a run needs a directory"},
@@ -216,6 +218,8 @@ TEST(Validate, EdgesAreAllowed) {
       {"train.max_steps=0"},
       {"reward.kind=numeric"},
       {"data.kind=files", "data.train=f", "model.path=m", "train.epochs=0.5"},
+      {"reward.kind=python:rewards.py:score"},
+      {"reward.kind=parts", "reward.parts=[\"carry\", \"0.1*length:9\"]"},
   };
   for (const auto& arguments : cases) EXPECT_EQ(training_error(arguments), kNone) << arguments[0];
 }

@@ -5,8 +5,10 @@
 
 #include <cmath>
 #include <limits>
+#include <sstream>
 
 #include "base/json.h"
+#include "config/declare.h"
 #include "reward/native.h"
 #include "reward/overlong.h"
 #include "support/expect_error.h"
@@ -127,6 +129,22 @@ TEST(MakeVerifier, NamesTheKindsWhenOneIsUnknown) {
   const std::string error = error_of([] { verifier_of("exakt"); });
   EXPECT_THAT(error, HasSubstr("unknown reward.kind \"exakt\""));
   EXPECT_THAT(error, HasSubstr("one of math, exact, numeric"));
+}
+
+// Options refuse a name before anything is loaded: by a list of their own.
+TEST(MakeVerifier, OptionsKnowTheSameKinds) {
+  RunOptions options;
+  const OptionTable table = declare_options(options);
+  const std::string hint = error_of([] { verifier_of("exakt"); });
+  std::istringstream names(hint.substr(hint.find("one of ") + 7));
+  int kinds = 0;
+  for (std::string name; names >> name; ++kinds) {
+    if (name.ends_with(',')) name.pop_back();
+    EXPECT_NO_THROW(table.set("reward.kind", name, "test")) << name;
+    EXPECT_THAT(table.find("reward.kind")->range, HasSubstr(name));
+  }
+  EXPECT_EQ(kinds, 12);
+  EXPECT_THROW(table.set("reward.kind", std::string("exakt"), "test"), Error);
 }
 
 TEST(Verifier, RefusesProblemsItCannotJudge) {
