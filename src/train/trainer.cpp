@@ -158,7 +158,7 @@ void Trainer::stop_for_skipped_updates() {
 
 bool Trainer::finished() const {
   if (state_.step >= options_.train.max_steps) return true;
-  const auto epoch = static_cast<double>(data_.train->problems().size());
+  const auto epoch = static_cast<double>(data_.train->epoch_size());
   return options_.train.epochs > 0 && epoch > 0 &&
          static_cast<double>(state_.next_position) >= options_.train.epochs * epoch;
 }

@@ -36,6 +36,7 @@ class Stream : public QuerySource {
             static_cast<uint64_t>(position / count)};
   }
   std::span<const Problem> problems() const override { return {}; }
+  int64_t epoch_size() const override { return 0; }
 
   std::vector<int64_t> asked;
 
