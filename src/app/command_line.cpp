@@ -51,12 +51,15 @@ std::string wrong_command(const CLI::App& program, int argc, char** argv) {
 }  // namespace
 
 int run_command_line(int argc, char** argv) {
-  CLI::App program{"treepo: tree-structured reinforcement learning for language models"};
+  CLI::App program{"treepo: tree-structured reinforcement learning for language models", "treepo"};
   program.set_version_flag("--version", TREEPO_VERSION);
   program.require_subcommand(1);
   program.footer(
       "Start with ./quickstart, or: treepo train configs/quickstart.toml\n"
-      "treepo COMMAND --help explains a command, treepo options lists every option of a run.");
+      "treepo COMMAND --help explains a command, treepo options lists every option of a run.\n"
+      "Exit codes: 0 success, 1 error, 2 command line, 3 selfcheck found a difference, 70 a bug "
+      "of\n"
+      "treepo, 130 interrupted (a checkpoint was taken).");
   int exit_code = kExitSuccess;
   add_train_command(program, exit_code);
   add_sft_command(program, exit_code);

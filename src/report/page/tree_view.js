@@ -79,7 +79,7 @@ class TreeView {
     group.append(makeSvg("text", {x: 7, y: 14}, title.slice(0, 22)), makeSvg("text", {class: "words", x: 7, y: 27}, oneLine(words.slice(0, 60), 16)));
     if (node.id > 0) group.append(makeSvg("rect", {class: "length", x: 0, y: BOX.height - 3, width: Math.max(2, BOX.width * node.n / tree.longest), height: 3, rx: 1.5}));
     const after = place.folded ? `${node.leaves.length} leaves, reward ${formatSigned(node.reward)}`
-      : leaf ? `reward ${leaf.r === undefined ? "–" : Number(leaf.r.toPrecision(3))}` + (leaf.a === undefined ? "" : `   adv ${formatSigned(leaf.a)}`) : "";
+      : leaf ? `reward ${leaf.r === undefined ? "–" : Number(leaf.r.toPrecision(3))}` + (leaf.a === undefined ? "" : ` · adv ${formatSigned(leaf.a)}`) : "";
     if (after) group.append(makeSvg("text", {x: BOX.width + (place.folded ? 20 : 8), y: 21}, after));
     else if (node.advantage !== undefined && node.id > 0) group.append(makeSvg("title", {}, `advantage ${formatSigned(node.advantage)}, reward ${formatSigned(node.reward)}, ${node.leaves.length} leaves below`));
     group.addEventListener("click", () => { if (!this.dragged) this.select(node.id); });

@@ -3,7 +3,7 @@
 function treeLabel(tree) {
   prepareTree(tree);
   const reward = tree.nodes[0].reward;
-  return oneLine(tree.query || "query", 40) + `   ${tree.leaves.length} leaves` + (reward === undefined ? "" : `, mean reward ${Number(reward.toPrecision(3))}`);
+  return oneLine(tree.query || "query", 40) + ` · ${tree.leaves.length} leaves` + (reward === undefined ? "" : `, mean reward ${Number(reward.toPrecision(3))}`);
 }
 
 function fillSelect(select, labels) {
