@@ -203,8 +203,9 @@ def test_real_run(browser, program, folder, screenshots):
         wanted = [line[name] for line in lines if name in line]
         check(len(column) == len(wanted) and
               all(abs(a - b) <= 1e-5 * abs(b) for a, b in zip(column, wanted)), f"{name}: {column} is not {wanted}")
-    for metric in ("reward/mean", "entropy", "grad_norm"):
-        shown = chart_value(browser, metric, 4)
+    # Pointing a little to either side of a step shows that step.
+    for metric, place in (("reward/mean", 4), ("entropy", 3.7), ("grad_norm", 4.3)):
+        shown = chart_value(browser, metric, place)
         wanted = next(line[metric] for line in lines if line["step"] == 4 and metric in line)
         number, where = shown.split(" @ ")
         check(where == "step 4" and abs(float(number.replace(",", "")) - wanted) <= 1e-3 * abs(wanted),
@@ -326,6 +327,11 @@ def test_many_steps(browser, program, folder):
     no_complaints(browser, "width 64, depth 28")
     check(browser.evaluate("document.querySelectorAll('g.segment').length") == len(tree["nodes"]), "boxes of a wide tree")
     check(browser.evaluate("document.querySelectorAll('path.edge.fallback').length") == 1, "the fallback is not marked")
+    # It keeps two of the three tokens of the segment above.
+    leaf = tree["leaves"][-1]["path"][-1]
+    browser.evaluate(f"document.querySelector('g.segment[data-node=\"{leaf}\"]').dispatchEvent(new MouseEvent('click', {{bubbles: true}}))")
+    shown = browser.evaluate("[...document.querySelectorAll('.path .passage')].slice(1).map((e) => e.textContent)")
+    check(shown == ["Aa few words", "Aa few wordsz"], f"the path of the fallback reads {shown}")
 
 
 def main():
