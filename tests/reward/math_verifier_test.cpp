@@ -149,5 +149,32 @@ TEST(MathVerifier, GivesTheVerdictsOfMathVerify) {
   EXPECT_GT(plain, 100) << "the quick path is tried too";
 }
 
+// The other files' cases, labelled by their authors: here what matters is that no plain one is
+// decided otherwise than math-verify does.
+TEST(MathVerifier, PlainCasesOfAllFilesAreMathVerifysToo) {
+  const std::string folder = std::string(TREEPO_ASSETS) + "/oracles/math-answers";
+  if (!file_system().exists(folder)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  std::vector<Json> requests;
+  std::vector<bool> decided;
+  for (const std::string& name : file_system().list(folder)) {
+    if (!name.ends_with(".jsonl") || name == "generated.jsonl") continue;
+    JsonLineReader reader(join_path(folder, name));
+    for (Json row; reader.next(row);) {
+      if (!has_key(row, "gold")) continue;
+      const auto gold = parse_plain_number(row["gold"].get<std::string>());
+      const auto said = plain_answer(row["pred"].get<std::string>());
+      const auto equal = gold && said ? plain_equal(*gold, *said) : std::nullopt;
+      if (!equal) continue;
+      decided.push_back(*equal);
+      requests.push_back(Json{{"gold", row["gold"]}, {"response", row["pred"]}});
+    }
+  }
+  PythonWorkers workers({.workers = 2, .timeout_s = 120});
+  const auto replies = workers.call("math", requests);
+  for (size_t i = 0; i < replies.size(); ++i)
+    EXPECT_EQ(replies[i].value["correct"], decided[i]) << requests[i];
+  EXPECT_GT(requests.size(), 0u);
+}
+
 }  // namespace
 }  // namespace treepo
