@@ -321,8 +321,8 @@ RolloutCallbacks Trainer::rollout_callbacks(Progress& progress) {
   callbacks.progress = [this, &progress](const RolloutProgress& p) {
     progress.update(
         state_.step,
-        fmt::format("sampling  success {:.0f} %  {:.0f} tok/s  {} paths", 100 * last_success_,
-                    static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
+        fmt::format("sampling  {} paths  {:.0f} tok/s  success {:.0f} %", p.active_paths,
+                    static_cast<double>(p.drawn_tokens) / p.seconds, 100 * last_success_));
   };
   return callbacks;
 }

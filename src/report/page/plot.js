@@ -111,13 +111,13 @@ class Plot {
   drawAxes(logScale) {
     const {left, right, low, high} = this.domain;
     const bottom = PLOT_HEIGHT - PLOT_MARGIN.bottom, end = this.width - PLOT_MARGIN.right;
-    for (const tick of ticks(low, high, 4)) {
+    for (const tick of ticks(low, high, 5)) {
       const y = this.toY(logScale ? 10 ** tick : tick);
       this.svg.append(makeSvg("line", {class: "gridline", x1: PLOT_MARGIN.left, x2: end, y1: y, y2: y}),
         makeSvg("text", {x: PLOT_MARGIN.left - 6, y: y + 4, "text-anchor": "end"}, formatTick(logScale ? Number((10 ** tick).toPrecision(2)) : tick)));
     }
     const axis = this.settings().axis;
-    const all = ticks(left, right, Math.max(2, Math.floor(this.width / 90))).filter((t) => axis !== "step" || Number.isInteger(t));
+    const all = ticks(left, right, Math.max(2, Math.floor(this.width / 65))).filter((t) => axis !== "step" || Number.isInteger(t));
     for (const tick of all) {
       this.svg.append(makeSvg("text", {x: Math.min(this.toX(tick), end - 8), y: bottom + 16, "text-anchor": "middle"},
         axis === "seconds" ? formatDuration(tick).replace(/ (h|min)$/, "").replace(".0 s", " s") : formatTick(tick)));
