@@ -63,6 +63,7 @@ void print_summary(const TrainSummary& summary, const RunOptions& options) {
           "--prompts - --out - --set rollout.segment_tokens=8 --set rollout.depth=8\n",
           best);
     }
+    text += fmt::format("  build/release/treepo report {}\n", summary.run_dir);
     text += fmt::format("  build/release/treepo train --resume {} --set train.max_steps={}\n",
                         summary.run_dir, 2 * options.train.max_steps);
     text += "  build/release/treepo options rollout\n";
