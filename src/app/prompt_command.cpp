@@ -42,7 +42,9 @@ void add_prompt_command(CLI::App& program) {
   auto flags = std::make_shared<PromptFlags>();
   CLI::App* command = program.add_subcommand(
       "prompt", "Turn chats, JSON lines {\"messages\"}, into {\"prompt\"} by a chat template");
-  command->add_option("--model", flags->model, "model directory that brings the template, or a tokenizer_config.json")
+  command
+      ->add_option("--model", flags->model,
+                   "model directory that brings the template, or a tokenizer_config.json")
       ->required();
   command->add_option("--template", flags->chat_template,
                       "file with another Jinja template, or the name of one of the model's");

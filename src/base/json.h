@@ -29,8 +29,8 @@ class JsonLineReader {
  public:
   explicit JsonLineReader(std::string path);
 
-  bool next(Json& value);  // false at the end
-  bool next_text();        // the same without reading its JSON
+  bool next(Json& value);                             // false at the end
+  bool next_text();                                   // the same without reading its JSON
   int64_t line() const { return line_; }              // of the value last read, from 1
   std::string_view text() const { return text_; }     // its line as it stands, until the next
   std::string where() const;                          // "path, line 12"
