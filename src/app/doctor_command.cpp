@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/machine.h"
+#include "base/python_interpreter.h"
 #include "evaluate/machine_roof.h"
 #include "kernels/isa.h"
 #include "model/device.h"
@@ -97,18 +98,33 @@ std::string first_line_of(const std::string& command) {
   return text;
 }
 
+// For a shell, whatever characters the path has.
+std::string quoted(const std::string& path) {
+  std::string text = "'";
+  for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
 Finding python_finding() {
-  const std::string version = first_line_of("timeout 10 python3 --version 2>/dev/null");
+  const std::string python = python_interpreter("");
+  const std::string version =
+      first_line_of(fmt::format("timeout 10 {} --version 2>/dev/null", quoted(python)));
   if (version.empty())
-    return {"Python", "python3 is not on the PATH",
-            "rewards written in Python do not work; those built in do", State::limited};
-  const std::string module = first_line_of(
-      "timeout 20 python3 -c 'import importlib.metadata as m; print(m.version(\"math-verify\"))' "
-      "2>/dev/null");
-  return {
-      "Python", version + (module.empty() ? ", without math-verify" : ", math-verify " + module),
-      module.empty() ? "rewards written in Python work; mathematics needs: pip install math-verify"
-                     : "rewards written in Python and mathematics work"};
+    return {"Python", fmt::format("{} does not run", python),
+            "rewards in Python, math-verify, chat templates and Parquet files do not work; the "
+            "environment variable TREEPO_PYTHON names another interpreter",
+            State::limited};
+  const std::string missing = first_line_of(fmt::format(
+      "timeout 20 {} -c 'import importlib.util as u; print(\", \".join(name for name, module in "
+      "((\"math-verify\", \"math_verify\"), (\"Jinja2\", \"jinja2\"), (\"pyarrow\", "
+      "\"pyarrow\")) if u.find_spec(module) is None))' 2>/dev/null",
+      quoted(python)));
+  if (missing.empty())
+    return {"Python", fmt::format("{}, {}", version, python),
+            "rewards in Python, math-verify, chat templates and Parquet files work"};
+  return {"Python", fmt::format("{}, {}, without {}", version, python, missing),
+          "rewards in Python work; what is missing comes with scripts/bootstrap --workers",
+          State::limited};
 }
 
 std::vector<Finding> examine() {
