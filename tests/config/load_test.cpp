@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "config/declare.h"
+#include "config/study_file.h"
 #include "config/validate.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
@@ -143,6 +144,13 @@ TEST_F(LoadTest, ShippedConfigurationsLoad) {
   const std::string directory = TREEPO_SOURCE_DIR "/configs";
   for (const std::string& name : file_system().list(directory)) {
     if (!name.ends_with(".toml")) continue;
+    if (name.starts_with("study-")) {
+      const StudyFile study = read_study_file(join_path(directory, name));
+      for (const StudyVariant& variant : study.variants)
+        EXPECT_NO_THROW(validate_for_training(study_run_options(study, variant, 1, "run")))
+            << name << ": " << variant.name;
+      continue;
+    }
     std::vector<std::string> overrides;
     if (name == "digits.toml") overrides = {"model.path=DIR", "data.train=a", "data.test=b"};
     if (name == "paper-7b.toml") overrides = {"model.path=DIR"};
