@@ -32,9 +32,8 @@ std::vector<OptionChange> option_changes(const RunOptions& saved, const RunOptio
 }
 
 std::vector<OptionChange> forbidden_changes(const RunOptions& saved, const RunOptions& now) {
-  return changes_of(saved, now, [](const Option& option) {
-    return option.on_resume != OnResume::may_change;
-  });
+  return changes_of(saved, now,
+                    [](const Option& option) { return option.on_resume != OnResume::may_change; });
 }
 
 std::vector<std::string> keys_that_may_change() {
