@@ -69,8 +69,10 @@ void check_tree(const Json& tree) {
       EXPECT_EQ(tokens, 0u);
       continue;
     }
-    EXPECT_TRUE(is_subset(keys_of(node), {"id", "parent", "tokens", "parent_used_tokens",
-                                          "logprobs", "entropies", "stop", "discarded", "text"}));
+    EXPECT_TRUE(is_subset(keys_of(node),
+                          {"id", "parent", "tokens", "parent_used_tokens", "logprobs", "entropies",
+                           "stop", "discarded", "text", "token_texts", "fallback"}));
+    EXPECT_EQ(node["token_texts"].size(), tokens);
     EXPECT_LT(node["parent"], i);
     EXPECT_GE(tokens, 1u);
     EXPECT_LE(tokens, 5u);
