@@ -33,21 +33,36 @@ def run_whole(program, run_dir):
     return time.monotonic() - start
 
 
-def run_with_kills(program, run_dir, kills, seconds, chance):
-    """Starts, kills after a random share of the whole run's time, resumes, …; ends with a whole run."""
+def count_lines(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def killed_at(process, metrics, wanted, pause):
+    """Kills once the log has `wanted` lines and `pause` seconds have passed. False: the run ended before."""
+    while process.poll() is None and count_lines(metrics) < wanted:
+        time.sleep(0.001)
+    try:
+        if process.wait(timeout=pause) != 0:
+            sys.exit(f"end_to_end: the run ended with {process.returncode} before it was killed")
+        return False
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def run_with_kills(program, run_dir, kills, lines_of_whole, seconds_of_line, chance):
+    """Starts, kills at random moments, each later than the one before, resumes; ends with a whole run."""
+    moments = sorted(chance.uniform(0, lines_of_whole * 0.8) for _ in range(kills))
     landed = 0
-    for _ in range(kills):
+    for moment in moments:
         process = subprocess.Popen(command(program, run_dir, (run_dir / "config.toml").exists()))
-        try:
-            code = process.wait(timeout=seconds * chance.uniform(0.05, 0.9))
-            if code != 0:
-                sys.exit(f"end_to_end: the run ended with {code} before it was killed")
+        if not killed_at(process, run_dir / "metrics.jsonl", int(moment), (moment % 1) * seconds_of_line):
             break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            landed += 1
+        landed += 1
     subprocess.run(command(program, run_dir, (run_dir / "config.toml").exists()), check=True)
+    if landed == 0:
+        sys.exit("end_to_end: no kill landed")
     return landed
 
 
@@ -71,7 +86,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="treepo-e2e-") as folder:
         whole, killed = pathlib.Path(folder) / "whole", pathlib.Path(folder) / "killed"
         seconds = run_whole(program, whole)
-        landed = run_with_kills(program, killed, kills, seconds, random.Random(seed))
+        num_lines = count_lines(whole / "metrics.jsonl")
+        landed = run_with_kills(program, killed, kills, num_lines, seconds / num_lines, random.Random(seed))
 
         if lines(whole / "metrics.jsonl") != lines(killed / "metrics.jsonl"):
             for left, right in zip(lines(whole / "metrics.jsonl"), lines(killed / "metrics.jsonl")):
