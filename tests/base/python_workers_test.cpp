@@ -190,8 +190,10 @@ TEST_F(PythonWorkersTest, AKillBetweenItemsCostsNone) {
 TEST_F(PythonWorkersTest, AClosedPipeIsADeath) {
   PythonWorkers workers({.workers = 1});
   ASSERT_EQ(call(workers, "close_requests", 0).value, 0);
-  // 1 MB: more than a pipe holds, so that the write meets the closed end (no SIGPIPE).
-  EXPECT_EQ(call(workers, "echo", std::string(1 << 20, 'x')).status, Status::died);
+  // 1 MB: more than a pipe holds, so that the write meets the closed end (no SIGPIPE) unless the
+  // pool has seen before that the worker is gone, and replaced it.
+  EXPECT_THAT(call(workers, "echo", std::string(1 << 20, 'x')).status,
+              testing::AnyOf(Status::died, Status::ok));
   EXPECT_EQ(call(workers, "twice", 2).value, 4);
 }
 
