@@ -3,6 +3,7 @@
 #include "app/commands.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/hub_cache.h"  // find_model
 #include "model/adapter_files.h"
 #include "model/device.h"
 
@@ -16,7 +17,8 @@ struct MergeFlags {
 
 // Computed in float32 (float64 for a float64 base), rounded once where it is written.
 void run_merge(const MergeFlags& flags) {
-  const std::string base = flags.model.empty() ? adapter_base(flags.adapter) : flags.model;
+  const std::string base =
+      flags.model.empty() ? adapter_base(flags.adapter) : find_model(flags.model);
   const ModelConfig config = read_model_config(base);
   const std::string stored = config.dtype.empty() ? "float32" : config.dtype;
   const c10::ScalarType dtype = parse_dtype(flags.dtype.empty() ? stored : flags.dtype);

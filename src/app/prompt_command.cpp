@@ -6,6 +6,7 @@
 #include "app/commands.h"
 #include "base/error.h"
 #include "base/files.h"
+#include "base/hub_cache.h"  // find_model
 #include "text/prompt_command.h"
 
 namespace treepo {
@@ -54,7 +55,10 @@ void add_prompt_command(CLI::App& program) {
       "         \"add_generation_prompt\": true}' | treepo prompt --model DIR\n"
       "Each line may hold add_generation_prompt, continue_final_message, tools, documents and\n"
       "any variable of the template, such as enable_thinking.");
-  command->callback([flags] { run_prompt(*flags); });
+  command->callback([flags] {
+    flags->model = find_model(flags->model);
+    run_prompt(*flags);
+  });
 }
 
 }  // namespace treepo

@@ -4,6 +4,7 @@
 #include "app/command_line.h"
 #include "app/commands.h"
 #include "base/check_report.h"
+#include "base/hub_cache.h"  // find_model
 #include "learn/advantage_check.h"
 #include "learn/policy_gradient_check.h"
 #include "model/device.h"
@@ -85,7 +86,10 @@ void add_selfcheck_command(CLI::App& program, int& exit_code) {
   command->add_option("--device", flags->device,
                       "cpu, cuda, cuda:N; checked: two implementations side by side");
   command->footer("  treepo selfcheck --model DIR --oracle DIR/oracle.safetensors --dtype float32");
-  command->callback([flags, &exit_code] { run_selfcheck(*flags, exit_code); });
+  command->callback([flags, &exit_code] {
+    flags->model = find_model(flags->model);
+    run_selfcheck(*flags, exit_code);
+  });
 }
 
 }  // namespace treepo

@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "base/error.h"
+#include "base/hub_cache.h"  // find_model
 #include "text/tokenize_command.h"
 
 namespace treepo {
@@ -24,7 +25,7 @@ void add_tokenize_command(CLI::App& program) {
                     "add the special tokens of the model's template; with --decode: keep them");
   command->footer("  echo '{\"text\": \"2 + 2\"}' | treepo tokenize --model DIR --special");
   command->callback([flags] {
-    const Tokenizer tokenizer = Tokenizer::load(flags->model);
+    const Tokenizer tokenizer = Tokenizer::load(find_model(flags->model));
     std::ifstream file;
     const bool standard = flags->input == "-";
     if (!standard) file.open(flags->input, std::ios::binary);

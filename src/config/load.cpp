@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/hub_cache.h"  // find_model
 #include "config/declare.h"
 #include "config/validate.h"
 
@@ -164,6 +165,7 @@ RunOptions load_options(const std::string& path, const std::vector<std::string>&
   const OptionTable table = declare_options(options);
   if (!path.empty()) apply_toml(table, read_file(path), path);
   for (const std::string& argument : overrides) apply_override(table, argument);
+  options.model.path = find_model(options.model.path);
   validate(options);
   return options;
 }

@@ -10,8 +10,9 @@
 namespace treepo {
 
 // Defaults, then the TOML file (none where path is empty), then `--set` arguments "KEY=VALUE" in
-// order, then the rules between options (config/validate.h). Throws Error naming file and line, or
-// the argument, of what is wrong.
+// order, then the rules between options (config/validate.h). model.path may be a name of the hub
+// that lies in its cache, and becomes that directory (base/hub_cache.h). Throws Error naming file
+// and line, or the argument, of what is wrong.
 RunOptions load_options(const std::string& path, const std::vector<std::string>& overrides);
 
 // Sets the options that a TOML text names; `name` stands for it in errors.

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/hub_cache.h"
 #include "base/json.h"
 #include "model/safetensors.h"
 
@@ -81,7 +82,7 @@ bool is_adapter_directory(const std::string& directory) {
 
 std::string adapter_base(const std::string& directory) {
   const std::string path = join_path(directory, kConfig);
-  return get_string(read_json_file(path), "base_model_name_or_path", path);
+  return find_model(get_string(read_json_file(path), "base_model_name_or_path", path));
 }
 
 void save_adapter(const Decoder& decoder, const std::string& directory) {
@@ -124,7 +125,7 @@ Decoder load_decoder(const std::string& directory, c10::Device device, c10::Scal
   if (!file_system().is_directory(base))
     throw Error(fmt::format("{}: \"base_model_name_or_path\" = \"{}\" is no directory here",
                             join_path(directory, kConfig), base),
-                "write the base model's Hugging Face directory there");
+                missing_model_hint(base));
   Decoder decoder = Decoder::load(base, device, dtype);
   load_adapter(decoder, directory);
   return decoder;

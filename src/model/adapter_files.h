@@ -11,7 +11,8 @@ namespace treepo {
 // Whether the directory holds an adapter and no model.
 bool is_adapter_directory(const std::string& directory);
 
-// "base_model_name_or_path" of an adapter's configuration.
+// "base_model_name_or_path" of an adapter's configuration, as find_model (base/hub_cache.h) finds
+// it.
 std::string adapter_base(const std::string& directory);
 
 // The decoder's adapters, into an existing directory.

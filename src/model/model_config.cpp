@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/hub_cache.h"  // missing_model_hint
 
 namespace treepo {
 
@@ -192,9 +193,7 @@ ModelConfig read_model_config(const std::string& directory) {
   const std::string path = join_path(directory, "config.json");
   const std::string generation_path = join_path(directory, "generation_config.json");
   if (!file_system().exists(path))
-    throw Error(
-        fmt::format("{} is missing", path),
-        "a model is a Hugging Face directory: config.json, model.safetensors, tokenizer.json");
+    throw Error(fmt::format("{} is missing", path), missing_model_hint(directory));
   const Json generation =
       file_system().exists(generation_path) ? read_json_file(generation_path) : Json();
   return parse_model_config(read_json_file(path), generation, path, generation_path);

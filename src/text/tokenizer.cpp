@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/hub_cache.h"  // missing_model_hint
 #include "text/added_tokens.h"
 #include "text/bpe.h"
 #include "text/decoder.h"
@@ -73,6 +74,8 @@ Tokenizer Tokenizer::load(const std::string& directory_or_file) {
                 "a Hugging Face model directory with a tokenizer.json is "
                 "needed; save_pretrained of a fast tokenizer writes one");
   }
+  if (!file_system().exists(path))
+    throw Error(path + " does not exist", missing_model_hint(directory_or_file));
   return Tokenizer(std::make_shared<const TokenizerParts>(read_json_file(path), path));
 }
 
