@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "config/load.h"
 #include "config/resume.h"
+#include "report/model_card.h"
 
 namespace treepo {
 
@@ -70,6 +71,15 @@ std::pair<RunOptions, RunStart> RunStartFlags::resolve(
   check_resumable(saved, options);
   validate(options);
   return {std::move(options), RunStart::resume};
+}
+
+RunWatch watch_run(const RunOptions& options, MetricSink* metrics) {
+  return {
+      .stop_requested = interrupted,
+      .metrics = metrics,
+      .add_to_checkpoint = [run = options.train.run_dir](const std::string& folder, int64_t step) {
+        write_model_card(run, folder, step);
+      }};
 }
 
 void StandardOutputMetrics::write(int64_t step, const Metrics& metrics) {

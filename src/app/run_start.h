@@ -7,6 +7,7 @@
 #include "app/run_flags.h"
 #include "base/metrics.h"
 #include "train/run_directory.h"  // RunStart
+#include "train/run_watch.h"
 
 namespace treepo {
 
@@ -23,6 +24,10 @@ struct RunStartFlags {
   std::pair<RunOptions, RunStart> resolve(
       const std::function<void(const RunOptions&)>& validate) const;
 };
+
+// How these commands watch their run: Ctrl-C ends it, checkpoints get a model card, `metrics`,
+// which may be null, gets its lines.
+RunWatch watch_run(const RunOptions& options, MetricSink* metrics);
 
 // For --json: lines as metrics.jsonl has them.
 class StandardOutputMetrics : public MetricSink {

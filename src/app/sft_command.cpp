@@ -47,7 +47,7 @@ void run_sft(const RunStartFlags& flags, int& exit_code) {
   SftTrainer trainer(options, start);
   catch_interrupts();
   StandardOutputMetrics lines;
-  const SftSummary summary = trainer.run(interrupted, flags.json ? &lines : nullptr);
+  const SftSummary summary = trainer.run(watch_run(options, flags.json ? &lines : nullptr));
   if (!flags.run.quiet && !flags.json) print_summary(summary);
   if (summary.interrupted) exit_code = kExitInterrupted;
 }

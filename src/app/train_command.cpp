@@ -77,7 +77,7 @@ void run_train(const RunStartFlags& flags, int& exit_code) {
   Trainer trainer(options, start);
   catch_interrupts();
   StandardOutputMetrics lines;
-  const TrainSummary summary = trainer.run(interrupted, flags.json ? &lines : nullptr);
+  const TrainSummary summary = trainer.run(watch_run(options, flags.json ? &lines : nullptr));
   if (!flags.run.quiet && !flags.json) print_summary(summary, options);
   if (summary.interrupted) exit_code = kExitInterrupted;
 }

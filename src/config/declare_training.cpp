@@ -48,14 +48,18 @@ void declare_objective(OptionTable& table, ObjectiveOptions& o) {
                  "k3: exp(d) - d - 1");
   table.add_choice("reference_dtype", o.reference_dtype, {"model", "bfloat16"},
                    "type of the first model's weights: model.dtype, or bfloat16 to save memory");
+  table.add("reference_every", o.reference_every, kCount,
+            "steps after which the policy takes the first model's place in that divergence, again "
+            "and again (ProRL, arXiv 2505.24864); 0: never");
   table.add("entropy_beta", o.entropy_beta, {}, "weight of the entropy bonus");
-  table.add_choice("beta_schedule", o.beta_schedule,
-                   {"constant", "linear", "cosine", "exponential"},
-                   "course of kl_beta and entropy_beta over train.max_steps: much exploration at "
-                   "first, little at the end");
+  table.add_choice(
+      "beta_schedule", o.beta_schedule, {"constant", "linear", "cosine", "exponential"},
+      "course of kl_beta and entropy_beta: much exploration at first, little at the end");
   table.add("beta_end", o.beta_end, {.min = 0, .max = 1, .above_min = true},
             "share of kl_beta and entropy_beta that is left at the end, unless beta_schedule is "
             "constant");
+  table.add("beta_steps", o.beta_steps, kCount,
+            "steps after which beta_schedule has reached its end; 0: train.max_steps");
   table.add("importance_cap", o.importance_cap, {},
             "largest importance weight against the mismatch of sampler and trainer; 0: off");
   table.add_enum("importance_mask", o.importance_mask,
@@ -71,12 +75,14 @@ void declare_optimizer(OptionTable& table, OptimizerOptions& o) {
   table.begin_section("optimizer", "AdamW.");
   table.add("learning_rate", o.learning_rate, {}, "highest learning rate");
   table.add("warmup_steps", o.warmup_steps, kCount,
-            "optimiser steps in which the learning rate rises from 0");
+            "steps in which the learning rate rises from 0");
   table.add_choice("schedule", o.schedule, {"constant", "cosine", "linear"},
                    "course of the learning rate after warm-up; cosine and linear fall to "
                    "optimizer.min_lr_ratio of it");
   table.add("min_lr_ratio", o.min_lr_ratio, kShare,
             "share of optimizer.learning_rate at the end, schedules cosine and linear");
+  table.add("decay_steps", o.decay_steps, kCount,
+            "steps, warm-up included, after which the schedule has reached that share; 0: all");
   table.add("beta1", o.beta1, kBeta, "decay of the mean of gradients");
   table.add("beta2", o.beta2, kBeta, "decay of the mean of squared gradients");
   table.add("epsilon", o.epsilon, kAboveZero, "added to the root of the mean of squares");
@@ -126,6 +132,10 @@ void declare_train(OptionTable& table, TrainOptions& o) {
             "trees written to samples.jsonl in each step", may_change);
   table.add("tensorboard", o.tensorboard,
             "also write event files for TensorBoard, in the folder tensorboard/ of the run",
+            may_change);
+  table.add("wandb_project", o.wandb_project,
+            "also send metrics to this project of Weights & Biases, by its Python package; empty: "
+            "do not",
             may_change);
 }
 

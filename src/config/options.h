@@ -107,10 +107,12 @@ struct ObjectiveOptions {
   double dual_clip = 10.0;  // 0: off
   double kl_beta = 0.0;     // KL to the reference model, 0: no reference is kept
   KlEstimator kl_estimator = KlEstimator::k3;
-  std::string reference_dtype = "model";   // model (that of model.dtype), bfloat16
-  double entropy_beta = 0.0;               // entropy bonus
+  std::string reference_dtype = "model";  // model (that of model.dtype), bfloat16
+  int64_t reference_every = 0;  // steps after which the policy becomes the reference; 0: never
+  double entropy_beta = 0.0;    // entropy bonus
   std::string beta_schedule = "constant";  // of both betas: constant, linear, cosine, exponential
-  double beta_end = 0.01;                  // share of them at the end of training, unless constant
+  double beta_end = 0.01;                  // share of them at the end, unless constant
+  int64_t beta_steps = 0;  // steps after which that end is reached; 0: those of training
   // Largest truncated importance weight for the mismatch between sampler and trainer; 0: off.
   double importance_cap = 0.0;
   ImportanceMask importance_mask = ImportanceMask::none;
@@ -122,6 +124,7 @@ struct OptimizerOptions {
   int64_t warmup_steps = 10;
   std::string schedule = "constant";  // constant, cosine, linear
   double min_lr_ratio = 0.0;          // share of the rate at which cosine and linear end
+  int64_t decay_steps = 0;            // steps after which they have ended; 0: those of training
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double weight_decay = 0.1;
   double max_grad_norm = 1.0;  // 0: no clipping
@@ -190,9 +193,10 @@ struct TrainOptions {
   std::string run_dir = "runs/run";
   int64_t checkpoint_every = 50;
   int64_t keep_checkpoints = 2;
-  int64_t threads = 0;         // 0: all cores
-  int64_t sample_queries = 4;  // trees written to samples.jsonl each step
-  bool tensorboard = false;    // event files in the run's folder too
+  int64_t threads = 0;          // 0: all cores
+  int64_t sample_queries = 4;   // trees written to samples.jsonl each step
+  bool tensorboard = false;     // event files in the run's folder too
+  std::string wandb_project{};  // of Weights & Biases; empty: not sent there
 };
 
 struct EvaluateOptions {

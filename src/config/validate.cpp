@@ -218,6 +218,11 @@ void validate_optimizer(const OptimizerOptions& optimizer) {
       .given("optimizer.schedule", optimizer.schedule)
       .given("optimizer.min_lr_ratio", optimizer.min_lr_ratio)
       .or_else("set optimizer.schedule to cosine or linear, or optimizer.min_lr_ratio = 0");
+  Rule(optimizer.decay_steps == 0 || optimizer.decay_steps > optimizer.warmup_steps,
+       "the learning rate can't have fallen before it has risen")
+      .given("optimizer.decay_steps", optimizer.decay_steps)
+      .given("optimizer.warmup_steps", optimizer.warmup_steps)
+      .or_else("raise optimizer.decay_steps; 0 stands for all of training");
 }
 
 void validate_objective(const ObjectiveOptions& objective) {
@@ -271,6 +276,11 @@ void validate_sources(const RunOptions& o) {
 
 void validate_lora(const RunOptions& o) {
   if (o.lora.rank == 0) return;
+  Rule(o.objective.reference_every == 0,
+       "under adapters the reference is always the model without them")
+      .given("lora.rank", o.lora.rank)
+      .given("objective.reference_every", o.objective.reference_every)
+      .or_else("set objective.reference_every = 0");
   Rule(!o.lora.targets.empty(), "adapters need matrices to adapt")
       .given("lora.rank", o.lora.rank)
       .given("lora.targets", "[]")

@@ -21,8 +21,9 @@ double decay(const std::string& key, const std::string& schedule, double progres
 }  // namespace
 
 double scheduled_learning_rate(const OptimizerOptions& options, int64_t step, int64_t total_steps) {
+  const int64_t end = options.decay_steps > 0 ? options.decay_steps : total_steps;
   const int64_t after = step - options.warmup_steps;
-  const int64_t remaining = std::max<int64_t>(total_steps - options.warmup_steps, 1);
+  const int64_t remaining = std::max<int64_t>(end - options.warmup_steps, 1);
   const double progress = static_cast<double>(after) / static_cast<double>(remaining);
   const double least = options.schedule == "constant" ? 0.0 : options.min_lr_ratio;
   const double share = least + (1.0 - least) * decay("optimizer.schedule", options.schedule,
@@ -34,7 +35,8 @@ double scheduled_learning_rate(const OptimizerOptions& options, int64_t step, in
 
 ObjectiveOptions scheduled_objective(ObjectiveOptions options, int64_t step, int64_t total_steps) {
   if (options.beta_schedule == "constant") return options;
-  const double last = static_cast<double>(std::max<int64_t>(total_steps - 1, 1));
+  const int64_t steps = options.beta_steps > 0 ? options.beta_steps : total_steps;
+  const double last = static_cast<double>(std::max<int64_t>(steps - 1, 1));
   const double progress = std::clamp(static_cast<double>(step) / last, 0.0, 1.0);
   const double share =
       options.beta_schedule == "exponential"

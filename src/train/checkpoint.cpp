@@ -78,7 +78,8 @@ std::string CheckpointStore::folder(int64_t step) const {
 }
 
 void CheckpointStore::save(const TrainState& state, const Decoder& decoder, const AdamW& optimizer,
-                           const std::string& tokenizer_dir) {
+                           const std::string& tokenizer_dir,
+                           const std::function<void(const std::string&, int64_t)>& add_files) {
   FileSystem& files = file_system();
   const std::string final_folder = folder(state.step);
   const std::string temporary = join_path(root_, fmt::format("{}{:06}", kTemporary, state.step));
@@ -91,6 +92,7 @@ void CheckpointStore::save(const TrainState& state, const Decoder& decoder, cons
   copy_tokenizer_files(tokenizer_dir, temporary);
   write_optimizer(join_path(temporary, "optimizer.safetensors"), optimizer.state());
   write_state(join_path(temporary, "state.json"), state);
+  if (add_files) add_files(temporary, state.step);
   files.sync_directory(temporary);
 
   files.remove(final_folder);  // a half-written one of a killed run

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,9 +39,10 @@ class CheckpointStore {
 
   // Writes under a temporary name, syncs, renames, then marks it DONE and removes what is neither
   // among the newest `keep` nor the best. Throws Error (full disk, …) and leaves older ones as they
-  // are.
+  // are. `add_files`, if given, may write more into the folder, whose step it is told.
   void save(const TrainState& state, const Decoder& decoder, const AdamW& optimizer,
-            const std::string& tokenizer_dir);
+            const std::string& tokenizer_dir,
+            const std::function<void(const std::string& folder, int64_t step)>& add_files = {});
 
   // The newest complete checkpoint's folder.
   std::optional<std::string> latest() const;

@@ -16,9 +16,15 @@ RunPaths::RunPaths(const std::string& run_dir)
       record(join_path(run_dir, "run.json")),
       tensorboard(join_path(run_dir, "tensorboard")) {}
 
+void RunLogs::open_sinks(const RunPaths& paths, const RunOptions& options, int64_t step) {
+  if (options.train.tensorboard) events.emplace(paths.tensorboard, step);
+  if (!options.train.wandb_project.empty()) wandb.emplace(options);
+}
+
 void RunLogs::write(int64_t step, const Metrics& line) {
   metrics.write(step, line);
   if (events) events->write(step, line);
+  if (wandb) wandb->write(step, line);
   if (observer) observer->write(step, line);
 }
 

@@ -6,13 +6,15 @@
 
 #include "base/event_file.h"
 #include "base/metrics.h"
+#include "config/options.h"
+#include "train/wandb_log.h"
 
 namespace treepo {
 
 // RUN/config.toml (everything resolved), run.json (machine, versions, command lines),
 // metrics.jsonl, samples.jsonl, checkpoints/, tokenizer/ (its files, for checkpoints), reference/
-// (the reference model, where an objective needs one), tensorboard/ (event files, with
-// train.tensorboard).
+// (the reference model, where an objective needs one; reference-000400/ after a reset),
+// tensorboard/ (event files, with train.tensorboard), wandb_id.txt (with train.wandb_project).
 struct RunPaths {
   explicit RunPaths(const std::string& run_dir);
 
@@ -24,11 +26,15 @@ struct RunPaths {
 struct RunLogs {
   explicit RunLogs(const RunPaths& paths) : metrics(paths.metrics), samples(paths.samples) {}
 
+  // Opens those besides the run's own files that the options ask for. `step`: that of the
+  // checkpoint which the run goes on from, or -1.
+  void open_sinks(const RunPaths& paths, const RunOptions& options, int64_t step);
   void write(int64_t step, const Metrics& line);  // to all that take metrics
 
   JsonLinesMetrics metrics;
   JsonLinesFile samples;
   std::optional<EventFile> events{};  // with train.tensorboard
+  std::optional<WandbLog> wandb{};    // with train.wandb_project
   MetricSink* observer = nullptr;     // someone who watches; null: nobody
 };
 

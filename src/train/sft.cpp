@@ -55,16 +55,16 @@ SftTrainer::SftTrainer(RunOptions options, RunStart start)
     checkpoints_.finish_save(state_);
   }
   logs_.emplace(paths_);
-  if (options_.train.tensorboard)
-    logs_->events.emplace(paths_.tensorboard, checkpoint_ ? state_.step : -1);
+  logs_->open_sinks(paths_, options_, checkpoint_ ? state_.step : -1);
   logs_->metrics.file().cut_to_size(static_cast<uint64_t>(state_.metrics_bytes));
   record_session(paths_, options_, state_.step, state_.threads);
   write_file_atomically(paths_.config, options_as_toml(options_));
 }
 
-SftSummary SftTrainer::run(const std::function<bool()>& stop_requested, MetricSink* observer) {
+SftSummary SftTrainer::run(const RunWatch& watch) {
   const Timer timer;
-  logs_->observer = observer;
+  watch_ = watch;
+  logs_->observer = watch.metrics;
   if (!checkpoint_) {
     evaluate_and_log();
     first_ = last_;
@@ -75,7 +75,7 @@ SftSummary SftTrainer::run(const std::function<bool()>& stop_requested, MetricSi
   while (state_.step < run_.steps && !interrupted) {
     train_step(progress);
     const bool last = state_.step >= run_.steps;
-    interrupted = !last && stop_requested();
+    interrupted = !last && watch_.stop_requested && watch_.stop_requested();
     const bool evaluate_now =
         last || (options_.evaluate.every > 0 && state_.step % options_.evaluate.every == 0);
     const bool improved = evaluate_now && evaluate_and_log();
@@ -149,7 +149,8 @@ void SftTrainer::save_checkpoint() {
   const Activity activity("save checkpoint");
   logs_->metrics.file().sync();
   state_.metrics_bytes = static_cast<int64_t>(logs_->metrics.file().size());
-  checkpoints_.save(state_, model_.decoder, optimizer_, model_.tokenizer_dir);
+  checkpoints_.save(state_, model_.decoder, optimizer_, model_.tokenizer_dir,
+                    watch_.add_to_checkpoint);
 }
 
 }  // namespace treepo

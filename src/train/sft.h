@@ -13,6 +13,7 @@
 #include "train/checkpoint.h"
 #include "train/model_setup.h"
 #include "train/run_directory.h"
+#include "train/run_watch.h"
 #include "train/supervised_run.h"
 
 namespace treepo {
@@ -34,9 +35,9 @@ class SftTrainer {
   // As Trainer's. Throws Error on anything wrong with options, model or data before work starts.
   SftTrainer(RunOptions options, RunStart start);
 
-  // Until train.max_steps or train.epochs are done, or stop_requested() returns true, asked after
-  // each step; then a checkpoint is taken. `observer` gets every line of metrics.
-  SftSummary run(const std::function<bool()>& stop_requested, MetricSink* observer = nullptr);
+  // Until train.max_steps or train.epochs are done, or the watcher asks to stop; then a checkpoint
+  // is taken.
+  SftSummary run(const RunWatch& watch);
 
  private:
   std::vector<Example> batch(int64_t step);
@@ -55,6 +56,7 @@ class SftTrainer {
   SupervisedRun run_;
   AdamW optimizer_;
   std::optional<RunLogs> logs_;
+  RunWatch watch_;
   std::optional<SupervisedScore> first_, last_;
 };
 

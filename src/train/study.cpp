@@ -54,7 +54,7 @@ bool is_begun(const RunOptions& options) {
 // Goes on until the run is finished (true) or a stop was requested (false).
 bool complete(const RunOptions& options, const std::function<bool()>& stop_requested) {
   const RunStart start = is_begun(options) ? RunStart::resume : RunStart::fresh;
-  if (Trainer(options, start).run(stop_requested).interrupted) return false;
+  if (Trainer(options, start).run({.stop_requested = stop_requested}).interrupted) return false;
   write_file_atomically(finished_mark(options.train.run_dir), "");
   return true;
 }

@@ -98,7 +98,8 @@ Trainer::Trainer(RunOptions options, Start start)
       step_model_(make_step_model(model_.decoder, options_.model.device)),
       test_queries_(test_queries(data_, options_, model_.tokenizer)),
       engine_(*step_model_, training_rollout(options_, text_)),
-      collector_(options_, *data_.train, text_, *verifier_, engine_) {
+      collector_(options_, *data_.train, text_, *verifier_, engine_),
+      reference_(options_, paths_.reference) {
   state_.threads = use_threads(resumed_threads(options_.train.threads, state_.threads));
   if (start == Start::fresh) create_run_directory(paths_);
   keep_tokenizer(model_, paths_.tokenizer);
@@ -110,22 +111,22 @@ Trainer::Trainer(RunOptions options, Start start)
   logs_.emplace(paths_);
   logs_->metrics.file().cut_to_size(static_cast<uint64_t>(state_.metrics_bytes));
   logs_->samples.cut_to_size(static_cast<uint64_t>(state_.samples_bytes));
-  if (options_.train.tensorboard)
-    logs_->events.emplace(paths_.tensorboard, checkpoint_ ? state_.step : -1);
+  logs_->open_sinks(paths_, options_, checkpoint_ ? state_.step : -1);
   record_session(paths_, options_, state_.step, state_.threads);
   write_file_atomically(paths_.config, options_as_toml(options_));
 }
 
-TrainSummary Trainer::run(const std::function<bool()>& stop_requested, MetricSink* observer) {
+TrainSummary Trainer::run(const RunWatch& watch) {
   const Timer timer;
-  logs_->observer = observer;
+  watch_ = watch;
+  logs_->observer = watch.metrics;
   if (!checkpoint_) {
     run_warm_start();
-    keep_reference();
+    reference_.begin(model_.decoder);
     evaluate_and_log();
     save_checkpoint();
   }
-  load_reference();
+  reference_.load(model_.decoder, state_.step);
 
   Progress progress("train", options_.train.max_steps, state_.step);
   bool interrupted = false;
@@ -133,7 +134,7 @@ TrainSummary Trainer::run(const std::function<bool()>& stop_requested, MetricSin
     train_step(progress);
     if (state_.skipped_in_a_row >= options_.train.max_skipped_updates) stop_for_skipped_updates();
     const bool last = finished();
-    interrupted = !last && stop_requested();
+    interrupted = !last && watch_.stop_requested && watch_.stop_requested();
     const bool evaluate_now =
         last || (options_.evaluate.every > 0 && state_.step % options_.evaluate.every == 0);
     const bool improved = evaluate_now && evaluate_and_log();
@@ -233,6 +234,7 @@ void Trainer::train_step(Progress& progress) {
   if (logs_->events) write_step_events(*logs_->events, state_.step, batch, text_);
   log_info("{}", step_line(state_.step, options_.train.max_steps, metrics));
   last_success_ = success_rate(batch);
+  reference_.step_done(model_.decoder, state_.step);
 }
 
 void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& times) const {
@@ -271,8 +273,8 @@ std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>&
   }
   if (options_.objective.kl_beta != 0) {
     const AdaptersOff adapters_off(model_.decoder);
-    std::vector<std::vector<double>> reference =
-        compute_logprobs(reference_ ? *reference_ : model_.decoder, training, run);
+    const Decoder& policy_reference = reference_.decoder() ? *reference_.decoder() : model_.decoder;
+    std::vector<std::vector<double>> reference = compute_logprobs(policy_reference, training, run);
     for (size_t i = 0; i < reference.size(); ++i)
       training[i].reference_logprobs = std::move(reference[i]);
   }
@@ -356,33 +358,15 @@ bool Trainer::evaluate_and_log() {
   return improved;
 }
 
-bool Trainer::needs_reference_copy() const {
-  return options_.objective.kl_beta != 0 && model_.decoder.adapters() == nullptr;
-}
-
-void Trainer::keep_reference() {
-  if (!needs_reference_copy()) return;
-  file_system().remove(paths_.reference);
-  file_system().make_directories(paths_.reference);
-  model_.decoder.save(paths_.reference, reference_dtype());
-}
-
-void Trainer::load_reference() {
-  if (!needs_reference_copy()) return;
-  reference_ = Decoder::load(paths_.reference, model_.decoder.device(), reference_dtype());
-}
-
-c10::ScalarType Trainer::reference_dtype() const {
-  return options_.objective.reference_dtype == "bfloat16" ? c10::kBFloat16 : model_.decoder.dtype();
-}
-
 void Trainer::save_checkpoint() {
   const Activity activity("save checkpoint");
   logs_->metrics.file().sync();
   logs_->samples.sync();
   state_.metrics_bytes = static_cast<int64_t>(logs_->metrics.file().size());
   state_.samples_bytes = static_cast<int64_t>(logs_->samples.size());
-  checkpoints_.save(state_, model_.decoder, optimizer_, model_.tokenizer_dir);
+  checkpoints_.save(state_, model_.decoder, optimizer_, model_.tokenizer_dir,
+                    watch_.add_to_checkpoint);
+  reference_.checkpoint_saved(state_.step);
 }
 
 }  // namespace treepo

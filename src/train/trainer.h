@@ -21,7 +21,9 @@
 #include "train/checkpoint.h"
 #include "train/evaluation.h"
 #include "train/model_setup.h"
+#include "train/reference_model.h"
 #include "train/run_directory.h"
+#include "train/run_watch.h"
 #include "train/step_metrics.h"
 #include "train/trajectory_text.h"
 
@@ -46,9 +48,8 @@ class Trainer {
   // Throws Error on anything wrong with options, model or data before work starts.
   Trainer(RunOptions options, Start start);
 
-  // Until max_steps (or epochs) are done, or stop_requested() returns true, asked after each step;
-  // then a checkpoint is taken. `observer` gets every line of metrics.
-  TrainSummary run(const std::function<bool()>& stop_requested, MetricSink* observer = nullptr);
+  // Until max_steps (or epochs) are done, or the watcher asks to stop; then a checkpoint is taken.
+  TrainSummary run(const RunWatch& watch);
 
  private:
   void run_warm_start();
@@ -61,10 +62,6 @@ class Trainer {
   void log_samples(const CollectedBatch& batch);
   RolloutCallbacks rollout_callbacks(Progress& progress);
   bool evaluate_and_log();  // whether it is the best so far
-  bool needs_reference_copy() const;
-  void keep_reference();
-  void load_reference();
-  c10::ScalarType reference_dtype() const;
   void save_checkpoint();
   bool finished() const;
   [[noreturn]] void stop_for_skipped_updates();
@@ -84,8 +81,8 @@ class Trainer {
   RolloutEngine engine_;
   BatchCollector collector_;
   std::optional<RunLogs> logs_;
-  // Where the objective has a KL term; under adapters the decoder without them is the reference.
-  std::optional<Decoder> reference_;
+  RunWatch watch_;
+  ReferenceModel reference_;
   std::optional<EvaluationResult> last_evaluation_;
   double last_success_ = 0;
 };

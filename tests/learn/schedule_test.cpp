@@ -44,6 +44,23 @@ TEST(Schedule, FallsToTheShareThatIsAskedFor) {
   }
 }
 
+// As over a training of that many steps, then as at its end.
+TEST(Schedule, MayEndBeforeTrainingDoes) {
+  OptimizerOptions rates{
+      .learning_rate = 2.0, .warmup_steps = 4, .schedule = "cosine", .min_lr_ratio = 0.1};
+  ObjectiveOptions betas{.kl_beta = 2.0, .beta_schedule = "exponential", .beta_end = 0.0625};
+  OptimizerOptions early_rates = rates;
+  ObjectiveOptions early_betas = betas;
+  early_rates.decay_steps = early_betas.beta_steps = 14;
+  for (const int64_t step : {0, 4, 9, 13, 14, 40}) {
+    EXPECT_DOUBLE_EQ(scheduled_learning_rate(early_rates, step, 50),
+                     scheduled_learning_rate(rates, step, 14));
+    EXPECT_DOUBLE_EQ(scheduled_objective(early_betas, step, 50).kl_beta,
+                     scheduled_objective(betas, step, 14).kl_beta);
+  }
+  EXPECT_DOUBLE_EQ(scheduled_learning_rate(early_rates, 40, 50), 0.2);
+}
+
 TEST(Schedule, UnknownNameIsAnError) {
   EXPECT_THROW(rate("square", 4, 0), Error);
 }

@@ -56,12 +56,10 @@ class TinySft {
       RunStart start = RunStart::fresh,
       const std::function<bool()>& stop = [] { return false; }) const {
     validate_for_sft(options);
-    return SftTrainer(options, start).run(stop);
+    return SftTrainer(options, start).run({.stop_requested = stop});
   }
   SftSummary resume() const {
-    return SftTrainer(load_options(path("config.toml"), {}), RunStart::resume).run([] {
-      return false;
-    });
+    return SftTrainer(load_options(path("config.toml"), {}), RunStart::resume).run({});
   }
 
   std::vector<Json> metrics() const {

@@ -64,7 +64,7 @@ class TinyRun {
       Trainer::Start start = Trainer::Start::fresh,
       const std::function<bool()>& stop = [] { return false; }) const {
     validate_for_training(options);
-    return Trainer(options, start).run(stop);
+    return Trainer(options, start).run({.stop_requested = stop});
   }
 
   // Goes on as `treepo train --resume` does.
@@ -73,7 +73,7 @@ class TinyRun {
     const RunOptions now = load_options(path("config.toml"), overrides);
     check_resumable(saved, now);
     validate_for_training(now);
-    return Trainer(now, Trainer::Start::resume).run([] { return false; });
+    return Trainer(now, Trainer::Start::resume).run({});
   }
 
   std::vector<Json> lines(const std::string& name) const {

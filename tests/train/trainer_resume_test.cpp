@@ -17,12 +17,14 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-// Checkpoints at every other step, a reference, old log-probs of both kinds in play.
+// Checkpoints at every other step, a reference that is reset once, old log-probs of both kinds in
+// play.
 std::unique_ptr<TinyRun> four_steps() {
   auto run = std::make_unique<TinyRun>();
   run->options.train.max_steps = 4;
   run->options.train.checkpoint_every = 2;
   run->options.objective.kl_beta = 0.05;
+  run->options.objective.reference_every = 3;
   run->options.evaluate.every = 3;
   return run;
 }
@@ -179,7 +181,7 @@ TEST(Resume, RefusesAnotherNumberOfThreads) {
   EXPECT_THAT(error_of([&] { Trainer(options, Trainer::Start::resume); }),
               HasSubstr("train.threads = 2, but the run was started with 1 threads"));
   options.train.threads = 0;
-  Trainer(options, Trainer::Start::resume).run([] { return false; });
+  Trainer(options, Trainer::Start::resume).run({});
   EXPECT_EQ(CheckpointStore::load_state(run->path("checkpoints/step-000004")).threads, 1);
 }
 

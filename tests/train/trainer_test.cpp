@@ -317,6 +317,26 @@ TEST(Trainer, TheReferenceIsTheFirstModel) {
   EXPECT_EQ(without.steps()[1]["kl"], 0);
 }
 
+// After a reset the policy is its own reference: the KL term of the next step begins at zero again.
+TEST(Trainer, TheReferenceMayBeThePolicyOfAnEarlierStep) {
+  TinyRun run;
+  run.options.objective.kl_beta = 0.1;
+  run.options.objective.reference_every = 2;
+  run.options.update.updates_per_batch = 1;
+  run.options.train.max_steps = 4;
+  run.options.train.keep_checkpoints = 8;
+  run.options.train.checkpoint_every = 1;
+  run.train();
+  const std::vector<Json> lines = run.steps();
+  EXPECT_NEAR(lines[0]["kl"].get<double>(), 0, 1e-12);
+  EXPECT_GT(lines[1]["kl"].get<double>(), 1e-6);
+  EXPECT_NEAR(lines[2]["kl"].get<double>(), 0, 1e-12);
+  EXPECT_GT(lines[3]["kl"].get<double>(), 1e-6);
+  EXPECT_EQ(read_file(run.path("reference-000004/model.safetensors")),
+            read_file(run.path("checkpoints/step-000004/model.safetensors")));
+  EXPECT_FALSE(posix_file_system().exists(run.path("reference-000002")));  // nobody needs it
+}
+
 TEST(Trainer, TheReferenceMayBeInBfloat16) {
   TinyRun run;
   run.options.objective.kl_beta = 0.1;
@@ -471,7 +491,7 @@ TEST(Trainer, WarmStartComesFirst) {
   options.train.threads = 1;
   options.train.run_dir = directory / "run";
   validate_for_training(options);
-  Trainer(options, Trainer::Start::fresh).run([] { return false; });
+  Trainer(options, Trainer::Start::fresh).run({});
 
   std::vector<double> losses;
   JsonLineReader reader(directory / "run/metrics.jsonl");
