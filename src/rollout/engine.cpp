@@ -94,6 +94,7 @@ RolloutCallbacks with_timing(const RolloutCallbacks& callbacks, double& seconds)
           .ends_with_stop_string = timed(callbacks.ends_with_stop_string),
           .trajectory_done = timed(callbacks.trajectory_done),
           .score_leaves = timed(callbacks.score_leaves),
+          .split_budget = timed(callbacks.split_budget),
           .tree_done = timed(callbacks.tree_done),
           .progress = timed(callbacks.progress)};
 }

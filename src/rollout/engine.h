@@ -39,6 +39,7 @@ struct RolloutProgress {
 };
 
 // What the engine asks of and tells its user; all optional. A node is complete when it is shown.
+// What is decided must follow from the arguments alone, or a run is not repeated by its seed.
 struct RolloutCallbacks {
   // A segment has ended: what its text says. Needed where an answer or repetition stops paths.
   std::function<SegmentFacts(const Query&, const SearchTree&, int32_t node)> judge_segment{};
@@ -51,6 +52,11 @@ struct RolloutCallbacks {
   std::function<std::vector<double>(size_t query_index, const Query&, const SearchTree&,
                                     std::span<const int32_t> leaves)>
       score_leaves{};
+  // At a barrier where the budget has more than one child for each active path: the children of
+  // each, in place of rollout.divergence. At least 1 each, at most `budget` together, else Error.
+  std::function<std::vector<int32_t>(const Query&, const SearchTree&,
+                                     std::span<const int32_t> active, int32_t budget)>
+      split_budget{};
   // Trees end in no fixed order.
   std::function<void(size_t query_index, const Query&, const SearchTree&)> tree_done{};
   std::function<void(const RolloutProgress&)> progress{};  // after each step

@@ -117,7 +117,11 @@ void LiveTree::cross_barrier(const RolloutCallbacks& callbacks) {
     if (asking_) return ask_next_entropies();
   }
   asking_ = false;
-  grow(growth_.next(tree_, going_on_, stopped_now_), going_on_.empty());
+  const auto split = [&](const SearchTree& tree, std::span<const int32_t> active, int32_t budget) {
+    return callbacks.split_budget(query_, tree, active, budget);
+  };
+  grow(growth_.next(tree_, going_on_, stopped_now_, callbacks.split_budget ? split : SplitBudget()),
+       going_on_.empty());
   finished_ = fronts_.empty();
 }
 

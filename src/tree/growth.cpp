@@ -1,6 +1,10 @@
 #include "tree/growth.h"
 
+#include <fmt/ranges.h>  // fmt::join
+
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <string_view>
 
 #include "base/error.h"
@@ -52,18 +56,34 @@ bool TreeGrowth::needs_next_entropies(const SearchTree& tree, std::span<const in
 }
 
 std::vector<Branch> TreeGrowth::next(const SearchTree& tree, std::span<const int32_t> active,
-                                     int32_t stopped_now) {
+                                     int32_t stopped_now, const SplitBudget& split) {
   const SegmentEnd at = segment_end(tree, active, stopped_now);
   ++barriers_;
   return active.empty()
              ? fall_back(tree, upper_bound(options_, at) - at.trajectories)
-             : branch(tree, active, budget_at_segment_end(options_, facts_, at, growth_));
+             : branch(tree, active, budget_at_segment_end(options_, facts_, at, growth_), split);
 }
 
+namespace {
+
+void check_children(std::span<const int32_t> children, size_t num_paths, int32_t budget) {
+  const int64_t sum = std::accumulate(children.begin(), children.end(), int64_t{0});
+  const bool each = std::ranges::all_of(children, [](int32_t count) { return count >= 1; });
+  if (children.size() == num_paths && each && sum <= budget) return;
+  throw Error(fmt::format("split_budget gave {} paths the children [{}]", num_paths,
+                          fmt::join(children, ", ")),
+              fmt::format("one number for each path, at least 1, together at most {}", budget));
+}
+
+}  // namespace
+
 std::vector<Branch> TreeGrowth::branch(const SearchTree& tree, std::span<const int32_t> active,
-                                       int32_t total) const {
+                                       int32_t total, const SplitBudget& split) const {
+  const bool ask = split && total > static_cast<int32_t>(active.size());
   const std::vector<int32_t> children =
-      split_budget(tree, active, total, options_, facts_.training_share);
+      ask ? split(tree, active, total)
+          : split_budget(tree, active, total, options_, facts_.training_share);
+  if (ask) check_children(children, active.size(), total);
   std::vector<Branch> branches;
   for (size_t i = 0; i < active.size(); ++i) {
     branches.push_back({active[i], tree.node(active[i]).num_tokens, children[i]});

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,11 @@
 #include "tree/search_tree.h"
 
 namespace treepo {
+
+// A policy of the user's own: children of each active path, in their order, at least 1 each and at
+// most `budget` together. Not asked where the budget is one child each.
+using SplitBudget = std::function<std::vector<int32_t>(
+    const SearchTree& tree, std::span<const int32_t> active, int32_t budget)>;
 
 // Whether the policies ask for the score of finished leaves.
 bool needs_leaf_scores(const GrowthOptions& options);
@@ -42,15 +48,16 @@ class TreeGrowth {
                             int32_t stopped_now) const;
 
   // active: nodes whose paths go on, in the order of their ids; stopped_now: how many others
-  // stopped at this barrier. No branch: the tree is complete.
+  // stopped at this barrier. No branch: the tree is complete. `split`, where it is set, divides the
+  // budget in place of options.divergence; throws Error on numbers of children that can't be.
   std::vector<Branch> next(const SearchTree& tree, std::span<const int32_t> active,
-                           int32_t stopped_now);
+                           int32_t stopped_now, const SplitBudget& split = {});
 
  private:
   SegmentEnd segment_end(const SearchTree& tree, std::span<const int32_t> active,
                          int32_t stopped_now) const;
-  std::vector<Branch> branch(const SearchTree& tree, std::span<const int32_t> active,
-                             int32_t total) const;
+  std::vector<Branch> branch(const SearchTree& tree, std::span<const int32_t> active, int32_t total,
+                             const SplitBudget& split) const;
   std::vector<Branch> fall_back(const SearchTree& tree, int32_t missing);
 
   GrowthOptions options_;

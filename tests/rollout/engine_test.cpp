@@ -298,6 +298,34 @@ TEST(RolloutEngine, FallbackRerunsOnlyTheLastToken) {
   EXPECT_EQ(engine.stats().prefilled_tokens, prompts + model.rerun_rows);
 }
 
+// Each query's own way: of an even one the first path gets what is free, of an odd one the last.
+TEST(RolloutEngine, DividesBudgetsAsItsUserSays) {
+  RolloutSettings settings;
+  settings.growth = {.width = 6, .depth = 3, .segment_tokens = 2, .branching_factor = 3};
+  LogitModel model(kVocab, logits_of);
+  RolloutEngine engine(model, settings);
+  std::mt19937 random(6);
+  const std::vector<Query> queries = random_queries(random, 8);
+  size_t calls = 0;
+  const auto split = [&](const Query& query, const SearchTree&, std::span<const int32_t> active,
+                         int32_t budget) {
+    ++calls;
+    std::vector<int32_t> children(active.size(), 1);
+    const int32_t free = budget - static_cast<int32_t>(active.size());
+    (query.id % 2 == 0 ? children.front() : children.back()) += free;
+    return children;
+  };
+  const std::vector<SearchTree> trees = engine.run(queries, {.split_budget = split});
+  EXPECT_EQ(calls, 8u);  // at the first barrier; at the second each path has one child
+  for (size_t i = 0; i < trees.size(); ++i) {
+    std::vector<int32_t> parents;
+    for (int32_t node = 3; node < 9; ++node) parents.push_back(trees[i].node(node).parent);
+    EXPECT_EQ(parents,
+              queries[i].id % 2 == 0 ? (Ints{1, 1, 1, 1, 1, 2}) : (Ints{1, 2, 2, 2, 2, 2}));
+    EXPECT_EQ(trees[i].leaves().size(), 6u);
+  }
+}
+
 TEST(RolloutEngine, GreedyPathsAreAllTheSame) {
   RolloutSettings settings;
   settings.growth = {.width = 4, .depth = 3, .segment_tokens = 4};

@@ -1,5 +1,6 @@
 #include "tree/growth.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,10 +13,13 @@
 #include "support/expect_error.h"
 #include "tree/fallback.h"
 #include "tree/picture.h"
+#include "tree/scripted_growth.h"
 #include "tree/stop_rules.h"
 
 namespace treepo {
 namespace {
+
+using testing::StartsWith;
 
 TEST(TreeGrowth, NamesTheOptionThatIsOutOfRange) {
   EXPECT_EQ(error_of([] { check_growth_options({.depth = 0}); }),
@@ -417,6 +421,52 @@ TEST(TreeGrowth, KeepsItsPromisesUnderAllPolicies) {
   EXPECT_GT(cuts, 2000);
   EXPECT_GT(entropies_asked, 500);
   EXPECT_EQ(reasons.size(), 7u);  // all but none
+}
+
+// The least likely path gets all that is free, one child fewer than the budget has.
+TEST(TreeGrowth, DividesTheBudgetAsItsUserSays) {
+  const auto greedy_split = [](const SearchTree& tree, std::span<const int32_t> active,
+                               int32_t budget) {
+    EXPECT_EQ(budget, 4);
+    EXPECT_EQ(tree.num_nodes(), 3);
+    EXPECT_EQ(std::vector<int32_t>(active.begin(), active.end()), (std::vector<int32_t>{1, 2}));
+    return std::vector<int32_t>{2, 1};
+  };
+  ScriptedGrowth{.growth = {.width = 4,
+                            .depth = 2,
+                            .segment_tokens = 1,
+                            .divergence = BudgetSplit::high_logprob,
+                            .fallback = FallbackPolicy::none},
+                 .split = greedy_split,
+                 .script = {{"p", "b"}, {"p", "a"}, {"pb", "d"}, {"pb", "e"}, {"pa", "f"}},
+                 .expected =
+                     "p\n"
+                     "  b\n"
+                     "    d length\n"
+                     "    e length\n"
+                     "  a\n"
+                     "    f length\n"}
+      .check();
+}
+
+TEST(TreeGrowth, RefusesNumbersOfChildrenThatCannotBe) {
+  SearchTree tree({1}, 4);
+  for (int i = 0; i < 2; ++i) tree.append(tree.add_child(0), 7, -1, 1);
+  const auto error = [&](const std::vector<int32_t>& children) {
+    TreeGrowth growth({.width = 4}, 1, 2, 3);
+    const auto split = [&](const SearchTree&, std::span<const int32_t>, int32_t) {
+      return children;
+    };
+    return error_of([&] { growth.next(tree, std::vector<int32_t>{1, 2}, 0, split); });
+  };
+  EXPECT_EQ(error({1, 1}), "(no error was thrown)");
+  EXPECT_EQ(error({3, 1}), "(no error was thrown)");
+  EXPECT_EQ(error({3, 2}),
+            "split_budget gave 2 paths the children [3, 2] | one number for each path, at least 1, "
+            "together at most 4");
+  EXPECT_THAT(error({4, 0}), StartsWith("split_budget gave 2 paths"));
+  EXPECT_THAT(error({4}), StartsWith("split_budget gave 2 paths"));
+  EXPECT_THAT(error({1, 1, 1}), StartsWith("split_budget gave 2 paths"));
 }
 
 // All paths are too short for ever: the tree ends all the same.

@@ -43,6 +43,7 @@ struct ScriptedGrowth {
   GrowthOptions growth;
   StopOptions stop{};
   GrowthFacts facts{};
+  SplitBudget split{};
   std::vector<Line> script;  // lines with the same `after` go to the children in their order
   std::string expected;      // picture of the tree
 
@@ -55,7 +56,7 @@ struct ScriptedGrowth {
     std::vector<int32_t> active;
     int32_t stopped = 0;
     for (std::vector<Branch> branches = policy.start(); !branches.empty();
-         branches = policy.next(tree, active, stopped)) {
+         branches = policy.next(tree, active, stopped, split)) {
       const int32_t first = tree.num_nodes();
       for (const Branch& branch : branches) {
         for (int32_t i = 0; i < branch.copies; ++i) {
