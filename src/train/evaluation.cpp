@@ -6,6 +6,7 @@
 #include "base/progress.h"
 #include "base/timer.h"
 #include "rollout/engine.h"
+#include "train/tree_sampler.h"
 #include "train/tree_verifier.h"
 
 namespace treepo {
@@ -100,14 +101,9 @@ void add_lengths(const std::vector<ScoredTree>& scored, EvaluationResult& result
 
 RolloutSettings evaluation_settings(const RunOptions& options, const TokenText& text,
                                     EvaluationWay way) {
-  RolloutSettings settings{
-      .growth = options.rollout,
-      .stop = options.stop,
-      .sampling = {.temperature = options.evaluate.temperature, .top_p = options.evaluate.top_p},
-      .engine = options.engine,
-      .eos_ids = text.eos_ids,
-      .seed = static_cast<uint64_t>(options.train.seed),
-      .purpose = Purpose::evaluate};
+  RolloutSettings settings = rollout_settings(options, text.eos_ids, Purpose::evaluate);
+  settings.sampling = {.temperature = options.evaluate.temperature,
+                       .top_p = options.evaluate.top_p};
   settings.growth.width = options.evaluate.samples;
   settings.stop.min_response_tokens = 0;
   if (way == EvaluationWay::trees) return settings;

@@ -6,9 +6,9 @@
 
 #include "base/json.h"
 #include "base/progress.h"
-#include "model/make_step_model.h"
 #include "reward/verifier.h"
 #include "train/tree_record.h"
+#include "train/tree_sampler.h"
 #include "train/tree_verifier.h"
 #include "tree/growth.h"  // needs_leaf_scores
 
@@ -17,20 +17,16 @@ namespace treepo {
 RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
                           const std::vector<TrainingQuery>& queries, bool score,
                           const std::function<void(const std::string& line)>& write) {
-  const TokenText text{model.tokenizer, model.decoder.config().eos_token_ids};
+  TreeSampler sampler(model, options, Purpose::evaluate);
+  const TokenText& text = sampler.text();
   const std::unique_ptr<Verifier> verifier = score ? make_verifier(options.reward) : nullptr;
-  std::vector<Query> prompts;
-  for (const TrainingQuery& query : queries) {
+  for (const TrainingQuery& query : queries)
     if (verifier) verifier->check(query.problem);
-    check_prompt(query, model.decoder.config(), longest_response(options.rollout, options.stop));
-    prompts.push_back({query.id, query.visit, query.prompt});
-  }
 
   std::vector<std::optional<std::string>> lines(queries.size());
   size_t written = 0;
   Progress progress("sample", static_cast<int64_t>(queries.size()));
   RolloutCallbacks callbacks;
-  add_text_rules(callbacks, options.stop, text);
   if (verifier && needs_leaf_scores(options.rollout)) {
     callbacks.score_leaves = leaf_scorer(queries, text, *verifier);
   }
@@ -58,17 +54,9 @@ RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
                                 static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
   };
 
-  const auto step_model = make_step_model(model.decoder, options.model.device);
-  RolloutEngine engine(*step_model, {.growth = options.rollout,
-                                     .stop = options.stop,
-                                     .sampling = options.sampling,
-                                     .engine = options.engine,
-                                     .eos_ids = text.eos_ids,
-                                     .seed = static_cast<uint64_t>(options.train.seed),
-                                     .purpose = Purpose::evaluate});
-  engine.run(prompts, callbacks);
+  sampler.sample(queries, callbacks);
   if (trees) trees->finish();
-  return engine.stats();
+  return sampler.engine().stats();
 }
 
 }  // namespace treepo

@@ -12,7 +12,6 @@
 #include "learn/node_advantage.h"
 #include "learn/schedule.h"
 #include "model/device.h"  // is_checked_device
-#include "model/make_step_model.h"
 #include "train/run_record.h"
 #include "train/skipped_updates.h"
 #include "train/step_events.h"
@@ -23,16 +22,6 @@
 namespace treepo {
 
 namespace {
-
-RolloutSettings training_rollout(const RunOptions& options, const TokenText& text) {
-  return {.growth = options.rollout,
-          .stop = options.stop,
-          .sampling = options.sampling,
-          .engine = options.engine,
-          .eos_ids = text.eos_ids,
-          .seed = static_cast<uint64_t>(options.train.seed),
-          .purpose = Purpose::train};
-}
 
 PackRunOptions pack_run_options(const RunOptions& options) {
   return {.temperature = options.sampling.temperature,
@@ -80,25 +69,25 @@ std::pair<size_t, size_t> part_of(size_t count, int64_t part, int64_t parts) {
 
 }  // namespace
 
-Trainer::Trainer(RunOptions options, Start start)
+Trainer::Trainer(RunOptions options, Start start, TrainerParts parts)
     : options_(std::move(options)),
+      callbacks_(std::move(parts.callbacks)),
       paths_(options_.train.run_dir),
       checkpoints_(paths_.root, options_.train.keep_checkpoints),
       checkpoint_(start == Start::resume ? checkpoints_.latest() : std::nullopt),
       state_(checkpoint_ ? CheckpointStore::load_state(*checkpoint_) : TrainState{}),
-      verifier_(make_verifier(options_.reward)),
+      verifier_(parts.verifier ? std::move(parts.verifier) : make_verifier(options_.reward)),
       model_(load_run_model(options_, paths_.tokenizer, checkpoint_,
                             [this](const ModelConfig& config, const Tokenizer& tokenizer,
                                    const std::string& tokenizer_dir) {
                               data_ = load_problems(options_, *verifier_, config, tokenizer,
                                                     tokenizer_dir);
                             })),
-      text_{model_.tokenizer, model_.decoder.config().eos_token_ids},
       optimizer_(make_optimizer(model_.decoder, options_.optimizer)),
-      step_model_(make_step_model(model_.decoder, options_.model.device)),
+      sampler_(model_, options_, Purpose::train),
+      text_(sampler_.text()),
       test_queries_(test_queries(data_, options_, model_.tokenizer)),
-      engine_(*step_model_, training_rollout(options_, text_)),
-      collector_(options_, *data_.train, text_, *verifier_, engine_),
+      collector_(options_, *data_.train, text_, *verifier_, sampler_.engine()),
       reference_(options_, paths_.reference) {
   state_.threads = use_threads(resumed_threads(options_.train.threads, state_.threads));
   if (start == Start::fresh) create_run_directory(paths_);
@@ -206,13 +195,14 @@ void Trainer::run_warm_start() {
 void Trainer::train_step(Progress& progress) {
   const Timer timer;
   PhaseTimes times;
-  const RolloutStats sampling_before = engine_.stats();
+  RolloutEngine& engine = sampler_.engine();
+  const RolloutStats sampling_before = engine.stats();
   const double learning_rate =
       scheduled_learning_rate(options_.optimizer, state_.step, options_.train.max_steps);
 
   // 1. Sample trees and verify them, until enough of them teach something.
-  engine_.set_training_share(static_cast<double>(state_.step) /
-                             static_cast<double>(options_.train.max_steps));
+  engine.set_training_share(static_cast<double>(state_.step) /
+                            static_cast<double>(options_.train.max_steps));
   CollectedBatch batch =
       collector_.collect(state_.next_position, rollout_callbacks(progress), times);
 
@@ -227,7 +217,7 @@ void Trainer::train_step(Progress& progress) {
   state_.next_position = batch.next_position;
   for (const ScoredTree& scored : batch.kept) count_tokens(scored.tree);
   for (const ScoredTree& scored : batch.dropped) count_tokens(scored.tree);
-  const Metrics metrics = step_metrics(batch, updated, sampling_before, engine_.stats(),
+  const Metrics metrics = step_metrics(batch, updated, sampling_before, engine.stats(),
                                        learning_rate, times, timer.seconds());
   logs_->write(state_.step, metrics);
   log_samples(batch);
@@ -318,7 +308,7 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
 }
 
 RolloutCallbacks Trainer::rollout_callbacks(Progress& progress) {
-  RolloutCallbacks callbacks;
+  RolloutCallbacks callbacks = callbacks_;
   add_text_rules(callbacks, options_.stop, text_);
   callbacks.progress = [this, &progress](const RolloutProgress& p) {
     progress.update(
@@ -331,7 +321,7 @@ RolloutCallbacks Trainer::rollout_callbacks(Progress& progress) {
 
 bool Trainer::evaluate_and_log() {
   if (test_queries_.empty()) return false;
-  last_evaluation_ = evaluate(*step_model_, options_, test_queries_, text_, *verifier_);
+  last_evaluation_ = evaluate(sampler_.step_model(), options_, test_queries_, text_, *verifier_);
   const EvaluationSummary& summary = last_evaluation_->summary;
   const double greedy = summary.greedy ? summary.greedy->mean : -1;
   if (state_.step == 0) {

@@ -15,7 +15,6 @@
 #include "data/data_set.h"
 #include "learn/optimizer.h"
 #include "learn/update.h"
-#include "model/step_model.h"
 #include "reward/verifier.h"
 #include "train/batch_collector.h"
 #include "train/checkpoint.h"
@@ -26,6 +25,7 @@
 #include "train/run_watch.h"
 #include "train/step_metrics.h"
 #include "train/trajectory_text.h"
+#include "train/tree_sampler.h"
 
 namespace treepo {
 
@@ -38,6 +38,14 @@ struct TrainSummary {
   bool interrupted = false;
 };
 
+// What a user of the library puts in place of what options name.
+struct TrainerParts {
+  std::unique_ptr<Verifier> verifier{};  // null: that of options.reward
+  // Of training's rollouts; those that the trainer needs itself are overwritten: judge_segment,
+  // ends_with_stop_string, score_leaves, progress.
+  RolloutCallbacks callbacks{};
+};
+
 // The whole loop: warm start, then for each step sample, verify, credit, update, log.
 class Trainer {
  public:
@@ -46,7 +54,7 @@ class Trainer {
   // fresh: makes options.train.run_dir and saves the resolved options in it. resume: goes on from
   // its newest checkpoint, or from the beginning where there is none yet.
   // Throws Error on anything wrong with options, model or data before work starts.
-  Trainer(RunOptions options, Start start);
+  Trainer(RunOptions options, Start start, TrainerParts parts = {});
 
   // Until max_steps (or epochs) are done, or the watcher asks to stop; then a checkpoint is taken.
   TrainSummary run(const RunWatch& watch);
@@ -67,6 +75,7 @@ class Trainer {
   [[noreturn]] void stop_for_skipped_updates();
 
   RunOptions options_;
+  RolloutCallbacks callbacks_;  // the user's
   RunPaths paths_;
   CheckpointStore checkpoints_;
   std::optional<std::string> checkpoint_;  // that this run goes on from
@@ -74,11 +83,10 @@ class Trainer {
   std::unique_ptr<Verifier> verifier_;
   DataSet data_;
   LoadedModel model_;
-  TokenText text_;
   AdamW optimizer_;
-  std::unique_ptr<StepModel> step_model_;
+  TreeSampler sampler_;
+  const TokenText& text_;  // sampler_'s
   std::vector<TrainingQuery> test_queries_;
-  RolloutEngine engine_;
   BatchCollector collector_;
   std::optional<RunLogs> logs_;
   RunWatch watch_;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/enum_names.h"
+#include "hand_made_verifier.h"
 #include "reward/overlong.h"
 #include "support/recording_terminal.h"
 #include "tiny_run.h"
@@ -503,6 +504,41 @@ TEST(Trainer, WarmStartComesFirst) {
   ASSERT_EQ(losses.size(), 2u);  // after 50 steps and at the end
   EXPECT_LT(losses[1], losses[0]);
   EXPECT_LT(losses[1], std::log(24.0));
+}
+
+// A verifier and a growth policy of the user's: rewards are the verifier's in training and in
+// evaluation, and all that is free of a budget goes to the last path.
+TEST(Trainer, TakesPartsOfItsUsers) {
+  TinyRun run;
+  run.options.reward.kind = "exact";
+  run.options.rollout.divergence = BudgetSplit::even;
+  run.options.train.dynamic_sampling = false;
+  int64_t splits = 0;
+  TrainerParts parts;
+  parts.verifier = std::make_unique<HandMadeVerifier>([](const Response& response, size_t) {
+    return verdict(response.text.empty() ? -1 : response.text.front(), true);
+  });
+  parts.callbacks.split_budget = [&](const Query&, const SearchTree&,
+                                     std::span<const int32_t> active, int32_t budget) {
+    ++splits;
+    std::vector<int32_t> children(active.size(), 1);
+    children.back() += budget - static_cast<int32_t>(active.size());
+    return children;
+  };
+  validate_for_training(run.options);
+  const TrainSummary summary =
+      Trainer(run.options, Trainer::Start::fresh, std::move(parts)).run([] { return false; });
+  EXPECT_GT(splits, 10);
+  EXPECT_EQ(summary.last_evaluation->summary.average.mean, 1);
+  int64_t leaves = 0;
+  for (const Json& tree : run.lines("samples.jsonl")) {
+    for (const Json& leaf : tree.at("leaves")) {
+      const auto text = leaf.at("text").get<std::string>();
+      EXPECT_EQ(leaf.at("score").get<double>(), text.empty() ? -1 : text.front());
+      ++leaves;
+    }
+  }
+  EXPECT_EQ(leaves, 3 * 2 * 8);
 }
 
 }  // namespace
