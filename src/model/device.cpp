@@ -34,11 +34,13 @@ int parse_index(const std::string& name) {
   return index;
 }
 
-// Tests and benchmarks lie one folder below the program.
+// Beside the program, in the folder above (tests and benchmarks lie one below it), or, for what is
+// installed, wherever the program's run path leads.
 std::filesystem::path cuda_library_path() {
   const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   const auto beside = folder / kCudaLibrary, above = folder.parent_path() / kCudaLibrary;
-  return !std::filesystem::exists(beside) && std::filesystem::exists(above) ? above : beside;
+  if (std::filesystem::exists(beside)) return beside;
+  return std::filesystem::exists(above) ? above : kCudaLibrary;
 }
 
 }  // namespace

@@ -22,9 +22,9 @@ bool is_checked_device(const std::string& name);
 c10::ScalarType parse_dtype(const std::string& name);
 std::string dtype_name(c10::ScalarType dtype);
 
-// Opens libtreepo_cuda.so, which lies beside the program or in the folder above and brings
-// PyTorch's CUDA libraries with it. Does nothing the second time. Throws Error with the loader's
-// own words.
+// Opens libtreepo_cuda.so, which lies beside the program, in the folder above or on its run path,
+// and brings PyTorch's CUDA libraries with it. Does nothing the second time. Throws Error with the
+// loader's own words.
 void open_cuda_library();
 
 // The library's kernels; null before it is opened.
