@@ -170,7 +170,7 @@ void add_eval_command(CLI::App& program, int& exit_code) {
       ->capture_default_str();
   flags->run.add_to(*command);
   command->footer(
-      "  treepo eval --model DIR --data math500:math500.jsonl --data aime:aime24.jsonl \\\n"
+      "  treepo eval --model DIR --data math500=math:math500.jsonl --data aime:aime24.jsonl \\\n"
       "    --reward math --samples 16 --set evaluate.temperature=0.6 --out runs/eval-math\n\n"
       "avg@k: share of right answers; pass@k: unbiased, of at least one right among k; maj@k: of\n"
       "right majority answers, 1,000 resamples; \"all\" weighs data sets by their problems.");
