@@ -39,7 +39,7 @@ WARM_START = {"warm_start.steps": 5, "warm_start.batch": 4}  # where the configu
 SHAPE = {"rollout.width": 8, "rollout.depth": 2, "rollout.segment_tokens": 8}  # only where the command has none
 ON_A_CPU = {"model.device": "cpu", "model.dtype": "float32", "stop.response_tokens": 0, "reward.overlong_tokens": 0,
             "engine.cache_mib": 64, "model.random_weights": "true"}
-LARGE_VOCABULARY = {"train.max_steps": 1, "rollout.width": 4, "evaluate.queries": 1, "evaluate.samples": 1}
+LARGE_VOCABULARY = {"train.max_steps": 1, "train.queries_per_step": 1, "evaluate.queries": 1, "evaluate.samples": 1}
 SCALED = {  # command: (options, shape as well?)
     "train": (SIZES, True), "sft": (SIZES, False), "eval": ({"evaluate.queries": 2}, True), "sample": ({}, True),
     "bench": ({}, True)}
@@ -121,7 +121,7 @@ def with_options(words):
     options = dict(options)
     if shaped and not any(key.startswith("rollout.") and key in SHAPE for key in given):
         options.update(SHAPE)
-    if command == "train" and has_warm_start(words):
+    if command == "train" and has_warm_start(words) and "warm_start.steps" not in given:
         options.update(WARM_START)
     for word in words:
         options.update(SCALED_CONFIG.get(word, {}))
