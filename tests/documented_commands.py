@@ -13,6 +13,7 @@ Of a page of Markdown these blocks are read:
   a block with lines that begin with "$ "               commands and what they print: numbers may differ,
                                                         "…" stands for anything, a line "…" for any lines
   toml, python, json whose first line is "# NAME"       a file that the reader is to write
+TREEPO_DOCUMENTED_TIMES=1 prints how long each command took.
 """
 import json
 import os
@@ -43,7 +44,8 @@ LARGE_VOCABULARY = {"train.max_steps": 1, "train.queries_per_step": 1, "evaluate
 SCALED = {  # command: (options, shape as well?)
     "train": (SIZES, True), "sft": (SIZES, False), "eval": ({"evaluate.queries": 2}, True), "sample": ({}, True),
     "bench": ({}, True)}
-SCALED_CONFIG = {"configs/paper-7b.toml": {**ON_A_CPU, **LARGE_VOCABULARY}, "configs/paper-small.toml": LARGE_VOCABULARY}  # what a command with this file gets besides
+SCALED_CONFIG = {  # what a command with this file gets besides
+    "configs/paper-7b.toml": {**ON_A_CPU, **LARGE_VOCABULARY}, "configs/paper-small.toml": LARGE_VOCABULARY}
 BENCH_FLAGS = {"--queries": "2", "--rounds": "1"}
 
 # --- what is not run: a pattern of the whole command, the reason, and files that must be there
@@ -78,7 +80,8 @@ FILES = {
     "docs/rewards.md": {"answers.jsonl": '{"prompt": "1/2 + 1/4?", "response": "<think>x</think><answer>$\\\\frac{3}{4}$</answer>", '
                                          '"answer": "0.75"}\n'},
     "docs/report.md": {"trees.jsonl": json.dumps({
-        "query_id": "two", "prompt": [1, 2, 3], "prompt_text": "2*2:", "nodes": [{"id": 0, "parent": -1, "tokens": []}] + [
+        "query_id": "two", "prompt": [1, 2, 3], "prompt_text": "2*2:",
+        "nodes": [{"id": 0, "parent": -1, "tokens": []}] + [
             {"id": i, "parent": parent, "parent_used_tokens": used, "tokens": [1] * count, "logprobs": [-0.1] * count,
              "entropies": [0.1] * count, "text": text}
             for i, (parent, used, count, text) in enumerate([(0, 0, 8, "4"), (1, 8, 4, "!"), (1, 4, 4, "5!")], 1)],
@@ -385,14 +388,23 @@ def run_page(page, steps, program, quickstart, report):
 
 
 def check_listed(command, needed, report):
-    """A command that is not run: its scripts are there and are scripts."""
+    """A command that is not run: its scripts are there, can be read, and know its flags."""
     report.left_out += 1
+    flags = re.findall(r"(?<=\s)--[\w-]+", command.text.partition(" #")[0])
     for name in needed:
         path = ROOT / name
         if not path.exists() or not os.access(path, os.X_OK):
             report.problems.append(f"{command.where}: {name} is no program")
-        elif path.read_text().startswith("#!/usr/bin/env bash") and subprocess.run(["bash", "-n", path]).returncode != 0:
+            continue
+        text = path.read_text()
+        language = "bash" if "bash" in text.splitlines()[0] else "python"
+        if language == "bash" and subprocess.run(["bash", "-n", path]).returncode != 0:
             report.problems.append(f"{command.where}: {name} is no script of bash")
+        if language == "python":
+            compile(text, name, "exec")
+            text += "".join(module.read_text() for module in path.parent.glob("*.py"))  # flags that scripts share
+        if command.text.startswith(name):
+            report.problems += [f"{command.where}: {name} has no flag {flag}" for flag in flags if flag not in text]
 
 
 # --- names of commands, flags and options
