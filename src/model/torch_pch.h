@@ -15,3 +15,4 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json.h"
