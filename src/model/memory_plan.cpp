@@ -70,27 +70,49 @@ int64_t MemoryModel::step_logit_bytes(int64_t drawing_rows) const {
   return drawing_rows * (2 * s.e * s.h + s.v * (s.w + (converts(s) ? s.e : 0)));
 }
 
+int64_t MemoryModel::trained_parameters() const {
+  if (lora.rank == 0) return parameters();
+  const Sizes s = sizes_of(*this);
+  int64_t sides = 0;  // rows and columns of the matrices that are adapted
+  for (const std::string& target : lora.targets) {
+    if (target == "q_proj" || target == "o_proj") sides += s.h + s.q;
+    if (target == "k_proj" || target == "v_proj") sides += s.h + s.k;
+    if (target == "gate_proj" || target == "up_proj" || target == "down_proj") sides += s.h + s.i;
+  }
+  return config.num_layers * lora.rank * sides;
+}
+
 int64_t MemoryModel::gradient_bytes() const {
-  return weight_bytes();
+  return trained_parameters() * sizes_of(*this).e;
 }
 
 int64_t MemoryModel::optimizer_bytes() const {
   const Sizes s = sizes_of(*this);
-  return parameters() * (2 * s.w + (converts(s) ? s.w : 0));
+  return trained_parameters() * (2 * s.w + (converts(s) ? s.w : 0));
 }
+
+namespace {
 
 // Of each layer: the residual stream before and between its halves, each with its normed form and
 // the norm's root mean square; rotated queries, keys and values, attention's result and its
 // log-sums (wide); gate, up and their product. Head norms (Qwen3) also keep what they were given.
-int64_t MemoryModel::saved_bytes_per_token() const {
-  const Sizes s = sizes_of(*this);
+int64_t layer_bytes_per_token(const MemoryModel& m) {
+  const Sizes s = sizes_of(m);
+  const ModelConfig& config = m.config;
   const int64_t residual = s.e * 4 * s.h + s.w * 2;
   const int64_t attention = s.w * ((s.q + 2 * s.k) + s.q + config.num_heads);
   const int64_t narrow_result = converts(s) ? s.e * s.q : 0;
   const int64_t head_norms =
       config.qk_norm ? s.e * (s.q + s.k) + s.w * (config.num_heads + config.num_kv_heads) : 0;
   const int64_t mlp = s.e * 3 * s.i;
-  const int64_t layer = residual + attention + narrow_result + head_norms + mlp;
+  return residual + attention + narrow_result + head_norms + mlp;
+}
+
+}  // namespace
+
+int64_t MemoryModel::saved_bytes_per_token() const {
+  const Sizes s = sizes_of(*this);
+  const int64_t layer = checkpoint_layers ? s.e * s.h : layer_bytes_per_token(*this);
   const int64_t ends = s.e * 2 * s.h + s.w * (1 + config.head_dim);  // last norm, rotation
   return config.num_layers * layer + ends;
 }
@@ -114,7 +136,8 @@ int64_t MemoryModel::logit_chunk_bytes(int64_t packed_tokens, int64_t chunk,
 int64_t MemoryModel::layer_backward_bytes(int64_t packed_tokens) const {
   const Sizes s = sizes_of(*this);
   const int64_t tied = config.tie_embeddings ? s.e * s.v * s.h : 0;
-  return packed_tokens * s.e * (2 * s.h + 3 * s.i) + s.e * 2 * s.i * s.h + tied;
+  const int64_t again = checkpoint_layers ? packed_tokens * layer_bytes_per_token(*this) : 0;
+  return packed_tokens * s.e * (2 * s.h + 3 * s.i) + s.e * 2 * s.i * s.h + tied + again;
 }
 
 }  // namespace treepo

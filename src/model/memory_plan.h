@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "config/options.h"  // LoraOptions
 #include "model/model_config.h"
 
 namespace treepo {
@@ -19,8 +20,11 @@ struct MemoryModel {
   ModelConfig config;
   c10::Device device = c10::Device(c10::kCPU);
   c10::ScalarType dtype = c10::ScalarType::Float;
+  LoraOptions lora{};              // rank 0: the weights themselves are trained
+  bool checkpoint_layers = false;  // keep each layer's input, run it again on the way back
 
   int64_t parameters() const;
+  int64_t trained_parameters() const;  // the adapters', if there are any
   int64_t weight_bytes() const;
   int64_t rope_table_bytes() const;
   int64_t key_value_bytes_per_token() const;
@@ -33,7 +37,8 @@ struct MemoryModel {
   int64_t optimizer_bytes() const;  // AdamW's two moments, and the master copy of half types
   // What autograd keeps of each packed token until its backward pass.
   int64_t saved_bytes_per_token() const;
-  // Beyond that, at the worst moment: the logits of one chunk, or the gradients inside a layer.
+  // Beyond that, at the worst moment: the logits of one chunk, or the gradients inside a layer
+  // with, under checkpoint_layers, all that autograd keeps of that one.
   int64_t logit_chunk_bytes(int64_t packed_tokens, int64_t chunk, bool entropy_gradient) const;
   int64_t layer_backward_bytes(int64_t packed_tokens) const;
 };

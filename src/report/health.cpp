@@ -198,6 +198,27 @@ HealthFinding clipping(const MetricLog& log) {
                           "update.updates_per_batch."};
 }
 
+// The last of the evaluations against the best of them, the one before training included.
+HealthFinding held_out_falls(const MetricLog& log) {
+  const std::string limit = "watch: 20 % below its best; problem: half";
+  const std::vector<double> values = finite_values(log, "eval/pass@1");
+  if (values.size() < 2)
+    return {"Held-out success", unknown,
+            values.empty() ? "This run logs no eval/pass@1." : "One evaluation is too few to tell.",
+            limit, ""};
+  const double best = std::ranges::max(values);
+  const double share = best > 0 ? values.back() / best : 1;
+  const HealthLevel level = share < 0.5 ? problem : share < 0.8 ? watch : good;
+  return {"Held-out success", level,
+          fmt::format("Success on held-out problems: {:.3g} at first, {:.3g} at best, {:.3g} now.",
+                      values.front(), best, values.back()),
+          limit,
+          level == good ? ""
+                        : "checkpoints/best is the one to use; go on from it with a lower "
+                          "optimizer.learning_rate, or hold the policy near its start with "
+                          "objective.kl_beta."};
+}
+
 HealthFinding reward_falls(const MetricLog& log) {
   const std::string limit = "watch: 20 % below its best; problem: half";
   const Course course(finite_values(log, "reward/mean"));
@@ -256,8 +277,9 @@ HealthFinding not_finite(const MetricLog& log) {
 }  // namespace
 
 std::vector<HealthFinding> check_health(const MetricLog& log) {
-  return {reward_falls(log), equal_rewards(log), entropy(log), length(log),   clipping(log),
-          gradient(log),     mismatch(log),      skipped(log), timeouts(log), not_finite(log)};
+  return {held_out_falls(log), reward_falls(log), equal_rewards(log), entropy(log),
+          length(log),         clipping(log),     gradient(log),      mismatch(log),
+          skipped(log),        timeouts(log),     not_finite(log)};
 }
 
 std::string_view health_level_name(HealthLevel level) {

@@ -36,8 +36,10 @@ void plan_trees(RunPlan& plan) {
 
 }  // namespace
 
-RunPlan plan_run(const MemoryModel& model, const RunOptions& options, int64_t num_queries,
+RunPlan plan_run(MemoryModel model, const RunOptions& options, int64_t num_queries,
                  int64_t prompt_tokens) {
+  model.lora = options.lora;
+  model.checkpoint_layers = options.update.checkpoint_layers;
   RunPlan plan;
   plan.num_queries = num_queries;
   plan.prompt_tokens = prompt_tokens;
@@ -60,7 +62,7 @@ RunPlan plan_run(const MemoryModel& model, const RunOptions& options, int64_t nu
 
   plan.gradients = model.gradient_bytes();
   plan.optimizer = model.optimizer_bytes();
-  plan.reference = options.objective.kl_beta > 0 ? plan.weights : 0;
+  plan.reference = options.objective.kl_beta > 0 && options.lora.rank == 0 ? plan.weights : 0;
   plan.packed_tokens = std::min(options.update.max_tokens,
                                 num_queries * (prompt_tokens + plan.width * plan.response_tokens));
   plan.saved_per_token = model.saved_bytes_per_token();

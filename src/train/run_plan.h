@@ -47,8 +47,8 @@ struct RunPlan {
 };
 
 // num_queries are sampled together with prompts of up to prompt_tokens. `device` of the model:
-// where the memory is taken.
-RunPlan plan_run(const MemoryModel& model, const RunOptions& options, int64_t num_queries,
+// where the memory is taken; its lora and checkpoint_layers are those of the options.
+RunPlan plan_run(MemoryModel model, const RunOptions& options, int64_t num_queries,
                  int64_t prompt_tokens);
 
 }  // namespace treepo

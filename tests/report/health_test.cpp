@@ -48,6 +48,18 @@ TEST(Health, NothingLoggedIsUnknown) {
     EXPECT_EQ(one.level, one.name == "Numbers" ? good : unknown) << one.name;
 }
 
+TEST(Health, HeldOutSuccess) {
+  const auto level = [](const Course& success, int evaluations) {
+    return level_of("Held-out success", log_of({{"eval/pass@1", success}}, evaluations));
+  };
+  EXPECT_EQ(level(flat(0.5), 1), unknown);
+  EXPECT_EQ(level(flat(0.5), 2), good);
+  EXPECT_EQ(level(flat(0), 3), good) << "nothing was lost";
+  EXPECT_EQ(level(spike(0.02, 0.5, 0), 5), problem) << "lost right after the first";
+  EXPECT_EQ(level(spike(0.3, 0.5, 0), 5), watch);
+  EXPECT_EQ(level(spike(0.3, 0.02, 0), 5), good);
+}
+
 TEST(Health, EqualRewards) {
   const auto level = [](const Course& kept) {
     return level_of(

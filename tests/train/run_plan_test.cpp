@@ -86,7 +86,20 @@ TEST_P(PlanAgainstTensors, Sampling) {
   expect_close("step", std::max(plan.step_activations, plan.step_logits), beyond);
 }
 
-TEST_P(PlanAgainstTensors, Training) {
+class TrainingPlan : public PlanAgainstTensors {
+ protected:
+  void compare(bool checkpoint_layers) const;
+};
+
+TEST_P(TrainingPlan, KeepsAllOfEveryLayer) {
+  compare(false);
+}
+
+TEST_P(TrainingPlan, KeepsTheInputsOfLayers) {
+  compare(true);
+}
+
+void TrainingPlan::compare(bool checkpoint_layers) const {
   // 4 trajectories without a shared token but the prompt's.
   SearchTree tree(std::vector<int32_t>(32, 3), 160);
   TrainingTree training{.tree = &tree};
@@ -103,6 +116,7 @@ TEST_P(PlanAgainstTensors, Training) {
   options.rollout.segment_tokens = 160;
   options.update.max_tokens = 32 + 4 * 160;
   options.update.logit_chunk_tokens = 256;
+  options.update.checkpoint_layers = checkpoint_layers;
   options.engine.cache_mib = 1;
   const RunPlan plan = plan_run(model(), options, 1, 32);
   EXPECT_EQ(plan.packed_tokens, 32 + 4 * 160);
@@ -116,7 +130,8 @@ TEST_P(PlanAgainstTensors, Training) {
     memory.reset_peak();
     update(decoder, optimizer, std::vector<TrainingTree>{training}, options.objective, 160, 1e-4,
            {.max_tokens = options.update.max_tokens,
-            .logit_chunk_tokens = options.update.logit_chunk_tokens});
+            .logit_chunk_tokens = options.update.logit_chunk_tokens,
+            .checkpoint_layers = checkpoint_layers});
   }
   const int64_t planned = plan.saved + std::max(plan.logit_chunk, plan.layer_backward);
   expect_close("update", planned, memory.peak() - fixed);
@@ -126,6 +141,30 @@ TEST_P(PlanAgainstTensors, Training) {
 INSTANTIATE_TEST_SUITE_P(Models, PlanAgainstTensors,
                          testing::Combine(testing::Values(kSmall, kMiddle, kTied),
                                           testing::Values(at::kFloat)));
+INSTANTIATE_TEST_SUITE_P(Models, TrainingPlan,
+                         testing::Combine(testing::Values(kSmall, kMiddle, kTied),
+                                          testing::Values(at::kFloat)));
+
+// Adapters of rank 4 on q_proj [h = 64 to q = 64] and down_proj [i = 256 to h]: 4 (128 + 320) a
+// layer. Their reference is the model without them.
+TEST(RunPlan, CountsTheAdaptersThatAreTrained) {
+  RunOptions options;
+  options.objective.kl_beta = 0.1;
+  ModelOptions shape;
+  shape.hidden_size = 64;
+  shape.num_layers = 2;
+  shape.num_heads = shape.num_kv_heads = 4;
+  const MemoryModel memory = {.config = fresh_model_config(shape, 24, {})};
+  const RunPlan whole = plan_run(memory, options, 1, 10);
+  options.lora = {.rank = 4, .targets = {"q_proj", "down_proj"}};
+  const RunPlan adapted = plan_run(memory, options, 1, 10);
+  constexpr int64_t kTrained = 2 * 4 * (128 + 320);
+  EXPECT_EQ(adapted.gradients, 4 * kTrained);
+  EXPECT_EQ(adapted.optimizer, 8 * kTrained);
+  EXPECT_EQ(adapted.reference, 0);
+  EXPECT_GT(whole.reference, 0);
+  EXPECT_GT(whole.gradients, adapted.gradients);
+}
 
 // Pages of 4 tokens, 4,096 bytes: a prompt of 10 takes 3, each of 2 segments of 6 takes 2.
 TEST(RunPlan, NamesPagesAndWhatLimitsTrees) {
