@@ -143,7 +143,8 @@ void declare_evaluate(OptionTable& table, EvaluateOptions& o) {
   table.begin_section("evaluate", "Tests on held-out problems during the run.");
   table.add("every", o.every, kCount, "steps between evaluations; 0: only before and after",
             may_change);
-  table.add("queries", o.queries, kCount, "held-out problems used; 0: all", may_change);
+  table.add("queries", o.queries, kCount,
+            "held-out problems used, the first of each test source in turn; 0: all", may_change);
   table.add("samples", o.samples, {0, 65536}, "answers drawn for each problem", may_change);
   table.add("temperature", o.temperature, kAboveZero, "temperature of these answers", may_change);
   table.add("top_p", o.top_p, {.min = 0, .max = 1, .above_min = true}, "their top-p", may_change);

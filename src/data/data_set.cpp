@@ -132,6 +132,19 @@ DataSet load_data_set(const DataOptions& options, const PromptOptions& prompt,
   throw Error(fmt::format("unknown data.kind \"{}\"", options.kind), "one of files, carry");
 }
 
+std::vector<size_t> first_of_each_source(std::span<const Problem> problems, size_t wanted) {
+  std::map<std::string, size_t> taken;                // of each source
+  std::vector<std::pair<size_t, size_t>> rank_index;  // how many of its source came before it
+  for (size_t i = 0; i < problems.size(); ++i)
+    rank_index.emplace_back(taken[problems[i].source]++, i);
+  std::ranges::sort(rank_index);
+  rank_index.resize(std::min(wanted, rank_index.size()));
+  std::vector<size_t> chosen;
+  for (const auto& [rank, index] : rank_index) chosen.push_back(index);
+  std::ranges::sort(chosen);
+  return chosen;
+}
+
 std::vector<bool> find_seen(std::span<const Problem> problems, std::span<const Problem> others) {
   using Key = std::pair<std::string_view, std::span<const int32_t>>;
   const auto less = [](const Key& a, const Key& b) {

@@ -45,6 +45,10 @@ struct DataSet {
 DataSet load_data_set(const DataOptions& options, const PromptOptions& prompt,
                       const DataContext& context);
 
+// Which `wanted` of the problems (all where there are fewer) stand for them: the first of each
+// source in turn, so that none is left out for another. Indices ascend.
+std::vector<size_t> first_of_each_source(std::span<const Problem> problems, size_t wanted);
+
 // For each of `problems`, whether its prompt is that of one of `others`.
 std::vector<bool> find_seen(std::span<const Problem> problems, std::span<const Problem> others);
 

@@ -48,22 +48,39 @@ TextExample example_of(const Json& row, const RowFields& fields, const RowReader
 
 }  // namespace
 
-std::vector<TextExample> read_examples(const SourceSpec& source) {
+std::vector<TextExample> read_examples(const SourceSpec& source, const BadRows& bad_rows,
+                                       SourceReport& report) {
   const RowFields fields(source, DataOptions());
+  report.name = source.name;
+  report.path = source.path;
   std::vector<TextExample> examples;
   const std::unique_ptr<RowReader> reader = open_rows(source.path);
   while (reader->next()) {
-    const Json row = parse_json(reader->text(), reader->where());
-    if (!row.is_object())
-      throw Error(reader->where() + ": a JSON object was expected",
-                  "one {\"prompt\": …, \"response\": …} for each row");
-    if (fields.wants(row, reader->where())) examples.push_back(example_of(row, fields, *reader));
+    ++report.rows;
+    try {
+      const Json row = parse_json(reader->text(), reader->where());
+      if (!row.is_object())
+        throw Error(reader->where() + ": a JSON object was expected",
+                    "one {\"prompt\": …, \"response\": …} for each row");
+      if (fields.wants(row, reader->where()))
+        examples.push_back(example_of(row, fields, *reader));
+      else
+        ++report.unwanted;
+    } catch (const Error& error) {
+      bad_rows.add(report, error);
+    }
   }
   if (examples.empty())
-    throw Error(source.path + " holds no examples",
+    throw Error(source.path + " holds no examples" +
+                    (report.left_out() > 0 ? ": " + report.left_out_text() : ""),
                 "one JSON object with a \"prompt\" and a \"response\", or with \"messages\", for "
                 "each row");
   return examples;
+}
+
+std::vector<TextExample> read_examples(const SourceSpec& source) {
+  SourceReport report;
+  return read_examples(source, BadRows(false), report);
 }
 
 }  // namespace treepo

@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "data/source_report.h"
 #include "data/source_spec.h"
 
 namespace treepo {
@@ -20,5 +21,8 @@ struct TextExample {
 // Other keys are left alone. Throws Error naming file and row on anything else, and where there is
 // no example.
 std::vector<TextExample> read_examples(const SourceSpec& source);
+// The same, with bad rows treated as data.bad_rows says; `report` counts rows and what is left out.
+std::vector<TextExample> read_examples(const SourceSpec& source, const BadRows& bad_rows,
+                                       SourceReport& report);
 
 }  // namespace treepo

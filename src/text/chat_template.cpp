@@ -1,7 +1,6 @@
 #include "text/chat_template.h"
 
 #include <algorithm>
-#include <future>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -15,7 +14,6 @@ namespace {
 constexpr const char* kHandler = "template";
 constexpr size_t kChatsAtOnce = 64;
 constexpr size_t kRequestsAtOnce = 4;
-constexpr double kSecondsAtOnce = 10;
 // A template that takes for ever on so many chats is not tried on those beside them.
 constexpr int kMostStuck = 3;
 
@@ -48,10 +46,15 @@ std::optional<ChatTemplate> ChatTemplate::find(const std::string& directory_or_f
   return found;
 }
 
+void ChatTemplate::set_time_limit(double seconds) {
+  time_limit_s_ = seconds;
+  workers_.reset();
+}
+
 std::vector<RenderedChat> ChatTemplate::render(std::span<const std::string> chats) {
   if (!workers_) {
     workers_ = std::make_unique<PythonWorkers>(
-        PythonWorkerSettings{.workers = 2, .timeout_s = kSecondsAtOnce});
+        PythonWorkerSettings{.workers = 2, .timeout_s = time_limit_s_});
     workers_->require(kHandler);
   }
   std::vector<RenderedChat> rendered;

@@ -43,6 +43,9 @@ class ChatTemplate {
   // takes too long for, has an error. Throws Error where no worker can run (Jinja2 is missing).
   std::vector<RenderedChat> render(std::span<const std::string> chats);
 
+  // Of a worker's turn, up to some tens of chats; 10 seconds unless set.
+  void set_time_limit(double seconds);
+
   // Where it comes from, for errors: "DIR/tokenizer_config.json".
   const std::string& where() const { return where_; }
 
@@ -55,6 +58,7 @@ class ChatTemplate {
   std::optional<std::string> tool_text_;
   Json variables_;  // special tokens: "bos_token", …
   std::unique_ptr<PythonWorkers> workers_;
+  double time_limit_s_ = 10;
   int stuck_ = 0;  // chats that took too long, or that a worker died of
 };
 

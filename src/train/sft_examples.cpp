@@ -29,64 +29,101 @@ class ExampleLoader {
   ExampleLoader(const RunOptions& options, const LoadedModel& model)
       : options_(options),
         model_(model),
+        bad_rows_(options.data.bad_rows == "skip"),
         prompts_(options.prompt, model.tokenizer_dir),
         eos_ids_(model.decoder.config().eos_token_ids),
         eos_(demonstration_eos(eos_ids_)) {}
 
   void add(const SourceSpec& source) {
-    std::vector<TextExample> texts = read_examples(source);
+    report_ = {};
+    std::vector<TextExample> texts = read_examples(source, bad_rows_, report_);
     for (TextExample& text : texts) {
       if (text.chat.empty() && prompts_.writes_chats()) text.chat = chat_of(text, prompts_);
       if (text.chat.empty()) {
-        keep(tokenized_example(prompts_.plain_prompt(text.prompt), text.response, model_.tokenizer,
-                               eos_),
-             text.where);
+        add_texts(text);
       } else {
-        chats_.push_back(std::move(text));
+        chats_.push_back({std::move(text.chat), std::move(text.where)});
       }
       if (chats_.size() == kChatsAtOnce) add_chats();
     }
     add_chats();
+    if (report_.left_out() > 0) log_warning("{}: {}", report_.path, report_.left_out_text());
   }
 
-  int64_t left_out() const { return left_out_; }
   std::vector<Example> take() { return std::move(examples_); }
 
  private:
+  void add_texts(const TextExample& text) {
+    try {
+      keep(checked(tokenized_example(prompts_.plain_prompt(text.prompt), text.response,
+                                     model_.tokenizer, eos_),
+                   text.where));
+    } catch (const Error& error) {
+      bad_rows_.add(report_, error);
+    }
+  }
+
+  // All at once; one by one where the template refuses some, to find out which.
   void add_chats() {
     if (chats_.empty()) return;
-    std::vector<ChatToLearn> chats;
-    for (TextExample& text : chats_) chats.push_back({std::move(text.chat), text.where});
-    for (LearnedChat& chat : learned_turns(chats, prompts_))
-      keep(chat_example(chat, model_.tokenizer, eos_ids_), chat.where);
+    try {
+      learn(chats_);
+    } catch (const Error&) {
+      for (const ChatToLearn& chat : chats_) {
+        try {
+          learn(std::span(&chat, 1));
+        } catch (const Error& error) {
+          bad_rows_.add(report_, error);
+        }
+      }
+    }
     chats_.clear();
   }
 
-  void keep(Example example, const std::string& where) {
-    const int64_t tokens = std::ssize(example.prompt) + std::ssize(example.response);
+  void learn(std::span<const ChatToLearn> chats) {
+    std::vector<Example> made;  // nothing is kept of chats that are tried again
+    for (const LearnedChat& chat : learned_turns(chats, prompts_))
+      made.push_back(checked(chat_example(chat, model_.tokenizer, eos_ids_), chat.where));
+    for (Example& example : made) keep(std::move(example));
+  }
+
+  int64_t tokens_of(const Example& example) const {
+    return std::ssize(example.prompt) + std::ssize(example.response);
+  }
+  bool is_left_out(const Example& example) const {
+    return options_.sft.max_tokens > 0 && tokens_of(example) > options_.sft.max_tokens;
+  }
+
+  // Throws Error where the model can't learn the example.
+  Example checked(Example example, const std::string& where) const {
     const int64_t context = model_.decoder.config().max_positions;
     if (example.prompt.empty())
       throw Error(where + ": the prompt is empty and the tokenizer adds no token of its own",
                   "a model needs at least one token to go on from");
-    if (options_.sft.max_tokens > 0 && tokens > options_.sft.max_tokens) {
-      ++left_out_;
+    if (!is_left_out(example) && tokens_of(example) > context)
+      throw Error(fmt::format("{}: prompt and response have {} tokens, the model's context {}",
+                              where, tokens_of(example), context),
+                  fmt::format("set sft.max_tokens = {} to leave such examples out", context));
+    return example;
+  }
+
+  void keep(Example example) {
+    if (is_left_out(example)) {
+      ++report_.too_long;
       return;
     }
-    if (tokens > context)
-      throw Error(fmt::format("{}: prompt and response have {} tokens, the model's context {}",
-                              where, tokens, context),
-                  fmt::format("set sft.max_tokens = {} to leave such examples out", context));
     examples_.push_back(std::move(example));
   }
 
   const RunOptions& options_;
   const LoadedModel& model_;
+  BadRows bad_rows_;
   PromptWriter prompts_;
   std::vector<int32_t> eos_ids_;
   int32_t eos_;
-  std::vector<TextExample> chats_;  // that wait for their template
+  SourceReport report_;             // of the source that is read
+  std::vector<ChatToLearn> chats_;  // that wait for their template
   std::vector<Example> examples_;
-  int64_t left_out_ = 0;
 };
 
 }  // namespace
@@ -101,14 +138,12 @@ std::vector<Example> load_sft_examples(const std::vector<std::string>& sources,
     loader.add(source);
   }
   std::vector<Example> examples = loader.take();
-  const std::string& first = sources.front();
-  if (loader.left_out() > 0)
-    log_warning("{}: {} of {} examples have more than {} tokens and are left out",
-                sources.size() == 1 ? first : first + " and others", loader.left_out(),
-                loader.left_out() + std::ssize(examples), options.sft.max_tokens);
   if (examples.empty())
-    throw Error(first + ": every example is longer than sft.max_tokens",
-                fmt::format("raise sft.max_tokens = {}", options.sft.max_tokens));
+    throw Error(
+        sources.front() + ": no example is left to learn from",
+        fmt::format("raise sft.max_tokens = {}, or look at the rows that the warnings above "
+                    "name",
+                    options.sft.max_tokens));
   return examples;
 }
 

@@ -9,8 +9,9 @@
 
 namespace treepo {
 
-// The examples of options.sft.train or test as tokens, checked against the model's context; those
-// beyond sft.max_tokens are left out, with a warning that counts them.
+// The examples of options.sft.train or test as tokens, checked against the model's context. Those
+// beyond sft.max_tokens, and with data.bad_rows = "skip" those that can't be used, are left out,
+// with a warning for each source that counts them.
 //
 // Texts: the prompt as prompt.* writes it with the tokenizer's special tokens, then the response
 // and EOS. Chats: as the model's template writes them; learned is what it marks as the assistant's

@@ -34,10 +34,12 @@ PackRunOptions pack_run_options(const RunOptions& options) {
 
 std::vector<TrainingQuery> test_queries(const DataSet& data, const RunOptions& options,
                                         const Tokenizer& tokenizer) {
-  std::vector<TrainingQuery> queries = make_training_queries(data.test, tokenizer);
-  for (size_t i = 0; i < queries.size(); ++i) queries[i].seen_in_training = data.test_seen[i];
-  const auto wanted = static_cast<size_t>(options.evaluate.queries);
-  if (wanted > 0 && wanted < queries.size()) queries.resize(wanted);
+  const auto limit = static_cast<size_t>(options.evaluate.queries);
+  std::vector<TrainingQuery> all = make_training_queries(data.test, tokenizer), queries;
+  for (const size_t i : first_of_each_source(data.test, limit > 0 ? limit : data.test.size())) {
+    all[i].seen_in_training = data.test_seen[i];
+    queries.push_back(std::move(all[i]));
+  }
   return queries;
 }
 

@@ -112,6 +112,19 @@ TEST(DataSet, NamesWhatIsWrongWithItsOptions) {
 }
 
 // TASK.md beside the digit model: 29 of the 193 distinct test prompts also occur in training.
+// Sources a a a b c c: in turn a b c, a c, a.
+TEST(DataSet, EverySourceStandsAmongAFewProblems) {
+  std::vector<Problem> problems(6);
+  for (size_t i = 0; i < 6; ++i) problems[i].source = std::string("aaabcc").substr(i, 1);
+  using testing::ElementsAre;
+  EXPECT_THAT(first_of_each_source(problems, 0), ElementsAre());
+  EXPECT_THAT(first_of_each_source(problems, 2), ElementsAre(0, 3));
+  EXPECT_THAT(first_of_each_source(problems, 3), ElementsAre(0, 3, 4));
+  EXPECT_THAT(first_of_each_source(problems, 4), ElementsAre(0, 1, 3, 4));
+  EXPECT_THAT(first_of_each_source(problems, 5), ElementsAre(0, 1, 3, 4, 5));
+  EXPECT_THAT(first_of_each_source(problems, 9), ElementsAre(0, 1, 2, 3, 4, 5));
+}
+
 TEST(DataSet, KnowsWhichDigitPromptsTrainingHasSeen) {
   const std::string folder = std::string(TREEPO_ASSETS) + "/models/verl-arith-seq-llama/";
   if (!file_system().exists(folder)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;

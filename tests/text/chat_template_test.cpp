@@ -104,7 +104,25 @@ TEST_F(OwnTemplateTest, ErrorsSayWhatTheTemplateSays) {
               HasSubstr("TypeError"));
 }
 
-// One chat that fails, or takes for ever, leaves those beside it as they are.
+// A chat for which the template would run for hours is given up; those in its request are not.
+TEST_F(OwnTemplateTest, OneChatOfManyTakesForEver) {
+  write(
+      "chat_template.jinja",
+      "{% if messages[0].content == 'bad' %}{% for i in range(99999) %}{% for j in range(99999) %}"
+      "{% endfor %}{% endfor %}{% endif %}{{ messages[0].content }}");
+  std::vector<std::string> chats(5, chat_);
+  chats[3] = R"({"messages": [{"role": "user", "content": "bad"}]})";
+  ChatTemplate found = ChatTemplate::find(folder_.path()).value();
+  found.set_time_limit(1);
+  const std::vector<RenderedChat> rendered = found.render(chats);
+  ASSERT_EQ(rendered.size(), 5u);
+  for (size_t i = 0; i < 5; ++i) {
+    EXPECT_EQ(rendered[i].error.empty(), i != 3) << rendered[i].error;
+    EXPECT_EQ(rendered[i].text, i == 3 ? "" : "q");
+  }
+}
+
+// One chat that fails leaves those beside it as they are.
 TEST_F(OwnTemplateTest, OneChatOfManyFails) {
   write("chat_template.jinja",
         "{% if messages[0].content == 'bad' %}{{ raise_exception('no') }}{% endif %}"

@@ -251,6 +251,26 @@ TEST(Sft, LeavesOutWhatIsTooLong) {
   EXPECT_THAT(error_of([&] { none.train(); }), HasSubstr("sft.max_tokens"));
 }
 
+// Two lines that are no JSON and no example, and one beyond the context, among the seven good ones.
+TEST(Sft, BadRowsAreAnErrorOrLeftOut) {
+  TinySft run;
+  const std::string path = run.options.sft.train.at(0);
+  const std::string too_long =
+      dump_json(Json{{"prompt", "1+1="}, {"response", std::string(200, '2')}});
+  write_file_atomically(path,
+                        read_file(path) + "{\"prompt\": \n{\"prompt\": 1}\n" + too_long + "\n");
+  EXPECT_THAT(error_of([&] { run.train(); }),
+              AllOf(HasSubstr("train.jsonl, line 8"), HasSubstr("data.bad_rows")));
+  run.options.data.bad_rows = "skip";
+  run.options.train.epochs = 1;
+  EXPECT_EQ(run.train().state.step, 3);  // seven examples, three a batch
+
+  TinySft untouched;
+  untouched.options.train.epochs = 1;
+  untouched.train();
+  EXPECT_EQ(run.metrics(), untouched.metrics());
+}
+
 TEST(Sft, WhatCannotBeLearnedIsNamed) {
   {
     TinySft run;
