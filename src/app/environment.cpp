@@ -1,0 +1,27 @@
+#include "app/environment.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace treepo {
+
+namespace {
+
+// Whether it was not there.
+bool set_if_absent(const char* name, const char* value) {
+  if (std::getenv(name) != nullptr) return false;
+  return setenv(name, value, 0) == 0;
+}
+
+}  // namespace
+
+void settle_environment(char** argv) {
+  // OMP_WAIT_POLICY decides the same thing.
+  bool changed =
+      std::getenv("OMP_WAIT_POLICY") == nullptr && set_if_absent("GOMP_SPINCOUNT", "1000");
+  changed |= set_if_absent("THP_MEM_ALLOC_ENABLE", "1");
+  if (changed) execv("/proc/self/exe", argv);
+}
+
+}  // namespace treepo
