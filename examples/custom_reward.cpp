@@ -55,7 +55,7 @@ int main(int argc, char** argv) try {
   Rewards rewards;
   // The verifier takes the place of reward.kind.
   Trainer trainer(options, RunStart::fresh, {.verifier = std::make_unique<Sevens>()});
-  trainer.run(/*stop_requested=*/[] { return false; }, &rewards);
+  trainer.run({.metrics = &rewards});
   return rewards.means.back() > rewards.means.front() ? 0 : 1;
 } catch (const Error& error) {
   std::cerr << error.what() << "\n" << error.hint() << "\n";

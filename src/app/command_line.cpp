@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/machine.h"         // program_version
 #include "config/option_table.h"  // edit_distance
 
 namespace treepo {
@@ -52,7 +53,7 @@ std::string wrong_command(const CLI::App& program, int argc, char** argv) {
 
 int run_command_line(int argc, char** argv) {
   CLI::App program{"treepo: tree-structured reinforcement learning for language models", "treepo"};
-  program.set_version_flag("--version", TREEPO_VERSION);
+  program.set_version_flag("--version", program_version());
   program.require_subcommand(1);
   program.footer(
       "Start with ./quickstart, or: treepo train configs/quickstart.toml\n"

@@ -14,8 +14,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 // A run with evaluations at steps 0 to `last`, each with its step's value.
-SmallRun run_with(const RunOptions& options, int64_t last) {
-  SmallRun run;
+void write_run(const SmallRun& run, const RunOptions& options, int64_t last) {
   std::string lines;
   for (int64_t step = 0; step <= last; ++step)
     lines += fmt::format(
@@ -24,11 +23,11 @@ SmallRun run_with(const RunOptions& options, int64_t last) {
         step);
   run.write("metrics.jsonl", lines);
   run.write("config.toml", options_as_toml(options));
-  return run;
 }
 
 TEST(ModelCard, HasResultsUpToItsStepOnly) {
-  const SmallRun run = run_with({}, 5);
+  const SmallRun run;
+  write_run(run, {}, 5);
   const ModelCard card = model_card(read_run_files(run.path()), 3);
   EXPECT_THAT(card.readme, HasSubstr("| step | success, one sample | success, greedy | tokens | "
                                      "seconds |"));
@@ -39,7 +38,8 @@ TEST(ModelCard, HasResultsUpToItsStepOnly) {
 }
 
 TEST(ModelCard, ThinsALongTableAndKeepsTheLastRow) {
-  const SmallRun run = run_with({}, 100);
+  const SmallRun run;
+  write_run(run, {}, 100);
   const ModelCard card = model_card(read_run_files(run.path()), 100);
   size_t rows = 0;
   for (size_t at = 0; (at = card.readme.find("\n| ", at)) != std::string::npos; ++at) ++rows;
@@ -52,7 +52,9 @@ TEST(ModelCard, FrontMatterAndOptionsTellWhereItCameFrom) {
   options.model.path = "/cache/models--Org--Base-7B/snapshots/abc";
   options.rollout.width = 9;
   options.train.max_steps = 77;
-  const ModelCard card = model_card(read_run_files(run_with(options, 1).path()), 1);
+  const SmallRun run;
+  write_run(run, options, 1);
+  const ModelCard card = model_card(read_run_files(run.path()), 1);
   EXPECT_THAT(card.readme, testing::StartsWith("---\nbase_model: Org/Base-7B\n"
                                                "library_name: transformers\n"));
   EXPECT_THAT(card.readme, HasSubstr("- reinforcement-learning\n"));
@@ -64,7 +66,9 @@ TEST(ModelCard, FrontMatterAndOptionsTellWhereItCameFrom) {
 TEST(ModelCard, OfAnAdapterSaysHowToLoadOne) {
   RunOptions options;
   options.lora.rank = 4;
-  const ModelCard card = model_card(read_run_files(run_with(options, 1).path()), 1);
+  const SmallRun run;
+  write_run(run, options, 1);
+  const ModelCard card = model_card(read_run_files(run.path()), 1);
   EXPECT_THAT(card.readme, HasSubstr("library_name: peft\n"));
   EXPECT_THAT(card.readme, HasSubstr("treepo merge"));
 }
@@ -78,7 +82,8 @@ TEST(ModelCard, OfARunWithoutEvaluationHasNoTable) {
 }
 
 TEST(ModelCard, WritesBothFilesIntoTheCheckpoint) {
-  const SmallRun run = run_with({}, 3);
+  const SmallRun run;
+  write_run(run, {}, 3);
   const TemporaryDirectory checkpoint;
   write_model_card(run.path(), checkpoint.path(), 3);
   EXPECT_THAT(file_system().list(checkpoint.path()),

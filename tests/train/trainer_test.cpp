@@ -527,7 +527,7 @@ TEST(Trainer, TakesPartsOfItsUsers) {
   };
   validate_for_training(run.options);
   const TrainSummary summary =
-      Trainer(run.options, Trainer::Start::fresh, std::move(parts)).run([] { return false; });
+      Trainer(run.options, Trainer::Start::fresh, std::move(parts)).run({});
   EXPECT_GT(splits, 10);
   EXPECT_EQ(summary.last_evaluation->summary.average.mean, 1);
   int64_t leaves = 0;
