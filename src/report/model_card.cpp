@@ -188,7 +188,7 @@ std::string data(const RunFiles& run) {
 }
 
 std::string options(const RunFiles& run) {
-  std::string text = "## Options that differ from their defaults\n\n```toml\n", section;
+  std::string text, section;
   for (const ConfigValue& value : run.config) {
     if (value.is_default) continue;
     const size_t dot = value.key.find('.');
@@ -198,7 +198,8 @@ std::string options(const RunFiles& run) {
     }
     text += fmt::format("{} = {}\n", value.key.substr(dot + 1), value.value);
   }
-  return text + "```\n\n";
+  if (text.empty()) return "";
+  return "## Options that differ from their defaults\n\n```toml\n" + text + "```\n\n";
 }
 
 std::string machine(const RunFiles& run) {

@@ -32,7 +32,7 @@ TEST(ModelCard, HasResultsUpToItsStepOnly) {
   EXPECT_THAT(card.readme, HasSubstr("| step | success, one sample | success, greedy | tokens | "
                                      "seconds |"));
   EXPECT_THAT(card.readme, HasSubstr("| 3 | 0.0035 | 0.5 | 40 | 8 |"));
-  EXPECT_THAT(card.readme, Not(HasSubstr("| 4 |")));
+  EXPECT_THAT(card.readme, Not(HasSubstr("\n| 4 |")));
   EXPECT_THAT(card.curves, HasSubstr("<svg"));
   EXPECT_THAT(card.readme, HasSubstr("curves.svg"));
 }
