@@ -20,7 +20,7 @@ std::vector<std::string> member_names(std::string body) {
   const std::regex member(R"(([\w:<>]+)\s+([^;]*);)");
   for (std::sregex_iterator it(body.begin(), body.end(), member), end; it != end; ++it) {
     const std::string declarators = (*it)[2];
-    const std::regex name(R"((\w+)\s*(=\s*[^,]*)?(,|$))");
+    const std::regex name(R"((\w+)\s*(=\s*[^,]*|\{\})?(,|$))");
     for (std::sregex_iterator n(declarators.begin(), declarators.end(), name); n != end; ++n)
       names.push_back((*n)[1]);
   }
