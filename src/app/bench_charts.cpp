@@ -1,5 +1,7 @@
 #include "app/bench_charts.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <numeric>

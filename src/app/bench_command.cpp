@@ -209,10 +209,10 @@ void add_sweeps(CLI::App& command, BenchFlags& flags) {
 
 void add_bench_command(CLI::App& program) {
   auto flags = std::make_shared<BenchFlags>();
-  CLI::App* bench = program.add_subcommand("bench", "Measure this program on this machine");
+  CLI::App* bench = add_command(program, "bench", "Measure this program on this machine");
   bench->require_subcommand(1);
-  CLI::App* command = bench->add_subcommand(
-      "sample", "Trees against sequential sampling, alternately on the same queries");
+  CLI::App* command = add_command(
+      *bench, "sample", "Trees against sequential sampling, alternately on the same queries");
   command->add_option("--model", flags->run.model, "Hugging Face directory");
   flags->source.add_to(*command);
   command->add_option("--rounds", flags->rounds, "timed runs of each case")

@@ -2,7 +2,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include <string>
+
 namespace treepo {
+
+// program.add_subcommand(name, description), compiled once: it brings all of CLI::App with it,
+// which takes seconds in each file.
+CLI::App* add_command(CLI::App& program, const std::string& name, const std::string& description);
 
 // Each adds one command to the program; its callback sets `exit_code` where it is not 0.
 void add_train_command(CLI::App& program, int& exit_code);

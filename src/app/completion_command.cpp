@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <memory>
 #include <string>
 
@@ -9,7 +11,7 @@ namespace treepo {
 void add_completion_command(CLI::App& program) {
   auto shell = std::make_shared<std::string>();
   CLI::App* command =
-      program.add_subcommand("completion", "Print a script that completes commands in a shell");
+      add_command(program, "completion", "Print a script that completes commands in a shell");
   command->add_option("shell", *shell, "bash or zsh")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh"}));

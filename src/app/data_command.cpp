@@ -90,8 +90,8 @@ std::string preset_list() {
 
 void add_data_command(CLI::App& program) {
   auto flags = std::make_shared<DataFlags>();
-  CLI::App* command = program.add_subcommand(
-      "data", "Show what would be trained on: counts, lengths, first prompts, answers");
+  CLI::App* command = add_command(
+      program, "data", "Show what would be trained on: counts, lengths, first prompts, answers");
   command
       ->add_option("sources", flags->sources,
                    "a run's TOML file, or files as data.train names them: "

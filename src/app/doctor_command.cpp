@@ -156,7 +156,7 @@ void print_json(const std::vector<Finding>& findings) {
 void add_doctor_command(CLI::App& program) {
   auto json = std::make_shared<bool>(false);
   CLI::App* command =
-      program.add_subcommand("doctor", "Look at this machine and say what each command can use");
+      add_command(program, "doctor", "Look at this machine and say what each command can use");
   command->add_flag("--json", *json, "one line of JSON");
   command->footer(
       "note: something is missing, and what works without it is said beside it. treepo selfcheck\n"

@@ -150,8 +150,8 @@ void run_eval(const EvalFlags& flags, int& exit_code) {
 
 void add_eval_command(CLI::App& program, int& exit_code) {
   auto flags = std::make_shared<EvalFlags>();
-  CLI::App* command = program.add_subcommand(
-      "eval", "Answer test problems and judge: avg@k, pass@k, maj@k with intervals");
+  CLI::App* command = add_command(
+      program, "eval", "Answer test problems and judge: avg@k, pass@k, maj@k with intervals");
   command->add_option("config", flags->config, "TOML file with options, as for `treepo train`");
   command->add_option("--model", flags->run.model, "Hugging Face directory");
   command

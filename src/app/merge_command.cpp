@@ -38,7 +38,7 @@ void run_merge(const MergeFlags& flags) {
 
 void add_merge_command(CLI::App& program) {
   auto flags = std::make_shared<MergeFlags>();
-  CLI::App* command = program.add_subcommand("merge", "Add an adapter to the weights of its base");
+  CLI::App* command = add_command(program, "merge", "Add an adapter to the weights of its base");
   command->add_option(
       "--model", flags->model,
       "Hugging Face directory of the base; default: the one that the adapter names");

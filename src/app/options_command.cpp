@@ -32,7 +32,7 @@ void add_options_command(CLI::App& program) {
   };
   auto flags = std::make_shared<Flags>();
   CLI::App* command =
-      program.add_subcommand("options", "List every option of a run with default and range");
+      add_command(program, "options", "List every option of a run with default and range");
   command->add_option("filter", flags->filter, "only keys that contain this");
   command->add_flag("--markdown", flags->markdown, "as docs/options.md");
   command->footer(

@@ -205,8 +205,8 @@ void run_plan(const PlanFlags& flags) {
 
 void add_plan_command(CLI::App& program) {
   auto flags = std::make_shared<PlanFlags>();
-  CLI::App* command = program.add_subcommand(
-      "plan", "Say how much memory a run takes, what for, and which option limits it");
+  CLI::App* command = add_command(
+      program, "plan", "Say how much memory a run takes, what for, and which option limits it");
   command->add_option("--model", flags->run.model, "Hugging Face directory");
   flags->source.add_to(*command);
   command->add_option("--config", flags->config, "TOML file with options, as for `treepo train`");

@@ -41,8 +41,9 @@ void run_prompt(const PromptFlags& flags) {
 
 void add_prompt_command(CLI::App& program) {
   auto flags = std::make_shared<PromptFlags>();
-  CLI::App* command = program.add_subcommand(
-      "prompt", "Turn chats, JSON lines {\"messages\"}, into {\"prompt\"} by a chat template");
+  CLI::App* command =
+      add_command(program, "prompt",
+                  "Turn chats, JSON lines {\"messages\"}, into {\"prompt\"} by a chat template");
   command
       ->add_option("--model", flags->model,
                    "model directory that brings the template, or a tokenizer_config.json")

@@ -31,8 +31,8 @@ void run_report(const ReportFlags& flags) {
 
 void add_report_command(CLI::App& program) {
   auto flags = std::make_shared<ReportFlags>();
-  CLI::App* command = program.add_subcommand(
-      "report", "Write one HTML page with the curves, trees and health of runs");
+  CLI::App* command = add_command(program, "report",
+                                  "Write one HTML page with the curves, trees and health of runs");
   command->add_option("runs", flags->runs, "folders of runs, as train.run_dir named them")
       ->required();
   command->add_option(

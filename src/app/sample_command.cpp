@@ -93,8 +93,7 @@ void run_sample(const SampleFlags& flags) {
 
 void add_sample_command(CLI::App& program) {
   auto flags = std::make_shared<SampleFlags>();
-  CLI::App* command =
-      program.add_subcommand("sample", "Sample one tree of answers for each prompt");
+  CLI::App* command = add_command(program, "sample", "Sample one tree of answers for each prompt");
   command->add_option("--model", flags->run.model, "Hugging Face directory");
   command
       ->add_option("--prompts", flags->prompts,

@@ -84,8 +84,8 @@ void run_score(const ScoreFlags& flags) {
 
 void add_score_command(CLI::App& program) {
   auto flags = std::make_shared<ScoreFlags>();
-  CLI::App* command = program.add_subcommand(
-      "score", "Judge JSON lines {\"prompt\", \"response\", \"answer\"} by a reward");
+  CLI::App* command = add_command(
+      program, "score", "Judge JSON lines {\"prompt\", \"response\", \"answer\"} by a reward");
   command
       ->add_option("--reward", flags->reward,
                    "verifier, or part of a sum: math, 0.9*math, \"gate tags:think,answer\"; may be "

@@ -73,8 +73,8 @@ void run_selfcheck(const SelfcheckFlags& flags, int& exit_code) {
 
 void add_selfcheck_command(CLI::App& program, int& exit_code) {
   auto flags = std::make_shared<SelfcheckFlags>();
-  CLI::App* command = program.add_subcommand(
-      "selfcheck", "Hold this build, device and dtype against numbers computed elsewhere");
+  CLI::App* command = add_command(
+      program, "selfcheck", "Hold this build, device and dtype against numbers computed elsewhere");
   command->add_option("--model", flags->model, "Hugging Face directory");
   command->add_option("--oracle", flags->oracle,
                       "safetensors file with input_ids, logits, loss, grad.*, greedy");

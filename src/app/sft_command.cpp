@@ -56,8 +56,7 @@ void run_sft(const RunStartFlags& flags, int& exit_code) {
 
 void add_sft_command(CLI::App& program, int& exit_code) {
   auto flags = std::make_shared<RunStartFlags>();
-  CLI::App* command =
-      program.add_subcommand("sft", "Train on given responses, as a TOML file says");
+  CLI::App* command = add_command(program, "sft", "Train on given responses, as a TOML file says");
   flags->add_to(*command);
   command->footer(
       "  treepo sft configs/sft.toml --model DIR --set sft.train=FILE\n"

@@ -102,7 +102,7 @@ void run_show(const ShowFlags& flags) {
 
 void add_show_command(CLI::App& program) {
   auto flags = std::make_shared<ShowFlags>();
-  CLI::App* command = program.add_subcommand("show", "Draw sampled trees as text");
+  CLI::App* command = add_command(program, "show", "Draw sampled trees as text");
   command
       ->add_option("file", flags->file,
                    "trees.jsonl or samples.jsonl, the folder of a run, or - for standard input")

@@ -71,7 +71,7 @@ void run(const StudyFlags& flags, int& exit_code) {
 void add_study_command(CLI::App& program, int& exit_code) {
   auto flags = std::make_shared<StudyFlags>();
   CLI::App* command =
-      program.add_subcommand("study", "Train variants of a run with several seeds, and compare");
+      add_command(program, "study", "Train variants of a run with several seeds, and compare");
   command->add_option("file", flags->file, "TOML file with base, seeds and variants")->required();
   command->add_flag("--compare", flags->only_compare, "only compare what has run so far");
   command->add_flag("--quiet", flags->quiet, "only the table, warnings and errors");

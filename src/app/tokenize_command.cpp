@@ -16,8 +16,8 @@ void add_tokenize_command(CLI::App& program) {
     bool decode = false, special = false;
   };
   auto flags = std::make_shared<Flags>();
-  CLI::App* command = program.add_subcommand(
-      "tokenize", "Turn JSON lines {\"text\"} into {\"ids\"}, or back with --decode");
+  CLI::App* command = add_command(
+      program, "tokenize", "Turn JSON lines {\"text\"} into {\"ids\"}, or back with --decode");
   command->add_option("--model", flags->model, "model directory, or a tokenizer.json")->required();
   command->add_option("--input", flags->input, "file of JSON lines; - is standard input");
   command->add_flag("--decode", flags->decode, "from {\"ids\"} to {\"text\"}");

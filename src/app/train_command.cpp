@@ -86,7 +86,7 @@ void run_train(const RunStartFlags& flags, int& exit_code) {
 
 void add_train_command(CLI::App& program, int& exit_code) {
   auto flags = std::make_shared<RunStartFlags>();
-  CLI::App* command = program.add_subcommand("train", "Train a model as a TOML file says");
+  CLI::App* command = add_command(program, "train", "Train a model as a TOML file says");
   flags->add_to(*command);
   command->footer(
       "Ctrl-C finishes the step, saves a checkpoint and says how to go on.\n\n"
