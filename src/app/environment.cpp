@@ -19,7 +19,7 @@ bool set_if_absent(const char* name, const char* value) {
 void settle_environment(char** argv) {
   // OMP_WAIT_POLICY decides the same thing.
   bool changed =
-      std::getenv("OMP_WAIT_POLICY") == nullptr && set_if_absent("GOMP_SPINCOUNT", "1000");
+      std::getenv("OMP_WAIT_POLICY") == nullptr && set_if_absent("GOMP_SPINCOUNT", "5000");
   changed |= set_if_absent("THP_MEM_ALLOC_ENABLE", "1");
   if (changed) execv("/proc/self/exe", argv);
 }
