@@ -19,7 +19,7 @@ namespace treepo {
 // Characters that would move the cursor or turn the text are written by name.
 std::string tree_text(const LoggedTree& tree, int width);
 
-// One line of it: control characters as ␀ … ␟ or U+XXXX, line ends as ↵.
+// One line of it: control characters as ␀ … ␟ or by number (U+202E), line ends as ↵.
 std::string visible_line(std::string_view utf8);
 
 }  // namespace treepo

@@ -90,7 +90,7 @@ void CheckpointStore::save(const TrainState& state, const Decoder& decoder, cons
   else
     decoder.save(temporary, decoder.dtype());
   copy_tokenizer_files(tokenizer_dir, temporary);
-  write_optimizer(join_path(temporary, "optimizer.safetensors"), optimizer.state());
+  write_optimizer(join_path(temporary, "optimizer.state"), optimizer.state());
   write_state(join_path(temporary, "state.json"), state);
   if (add_files) add_files(temporary, state.step);
   files.sync_directory(temporary);
@@ -172,7 +172,7 @@ TrainState CheckpointStore::load_state(const std::string& folder) {
 }
 
 AdamWState CheckpointStore::load_optimizer(const std::string& folder) {
-  return read_optimizer(join_path(folder, "optimizer.safetensors"));
+  return read_optimizer(join_path(folder, "optimizer.state"));
 }
 
 }  // namespace treepo

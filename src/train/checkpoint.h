@@ -30,9 +30,10 @@ struct TrainState {
 };
 
 // RUN/checkpoints/step-000050/: model.safetensors, config.json and tokenizer files (a Hugging Face
-// directory; of a decoder with adapters PEFT's adapter directory instead), optimizer.safetensors,
-// state.json, and DONE, written last. A folder without DONE is not a checkpoint. `best` is a link
-// to the one with the best evaluation.
+// directory; of a decoder with adapters PEFT's adapter directory instead), optimizer.state,
+// state.json, and DONE, written last. The optimiser's file is a safetensors file under another
+// name: vLLM takes every *.safetensors of a model's directory for weights. A folder without DONE is
+// not a checkpoint. `best` is a link to the one with the best evaluation.
 class CheckpointStore {
  public:
   CheckpointStore(std::string run_dir, int64_t keep);

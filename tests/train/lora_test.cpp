@@ -32,7 +32,7 @@ TEST(Lora, TrainsTheAdaptersAlone) {
   EXPECT_EQ(read_file(run->options.model.path + "/model.safetensors"), base);
   EXPECT_FALSE(posix_file_system().exists(run->path("reference")));
   for (const std::string name : {"adapter_config.json", "adapter_model.safetensors",
-                                 "tokenizer.json", "optimizer.safetensors", "state.json", "DONE"})
+                                 "tokenizer.json", "optimizer.state", "state.json", "DONE"})
     EXPECT_TRUE(posix_file_system().exists(join_path(summary.checkpoint, name))) << name;
   EXPECT_FALSE(posix_file_system().exists(join_path(summary.checkpoint, "model.safetensors")));
 
@@ -63,7 +63,7 @@ TEST(Lora, GoesOnBitByBit) {
               without_times(whole->lines("metrics.jsonl")));
     EXPECT_EQ(run->lines("samples.jsonl"), whole->lines("samples.jsonl"));
     const std::string last = "checkpoints/step-000004/";
-    for (const std::string file : {"adapter_model.safetensors", "optimizer.safetensors"})
+    for (const std::string file : {"adapter_model.safetensors", "optimizer.state"})
       EXPECT_EQ(read_file(run->path(last + file)), read_file(whole->path(last + file)));
   }
 }

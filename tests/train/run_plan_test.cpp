@@ -151,16 +151,20 @@ INSTANTIATE_TEST_SUITE_P(Models, TrainingPlan,
                          testing::Combine(testing::Values(kSmall, kMiddle, kTied),
                                           testing::Values(at::kFloat)));
 
+MemoryModel two_layers() {
+  ModelOptions shape;
+  shape.hidden_size = 64;
+  shape.num_layers = 2;
+  shape.num_heads = shape.num_kv_heads = 4;
+  return {.config = fresh_model_config(shape, 24, {})};
+}
+
 // Adapters of rank 4 on q_proj [h = 64 to q = 64] and down_proj [i = 256 to h]: 4 (128 + 320) a
 // layer. Their reference is the model without them.
 TEST(RunPlan, CountsTheAdaptersThatAreTrained) {
   RunOptions options;
   options.objective.kl_beta = 0.1;
-  ModelOptions shape;
-  shape.hidden_size = 64;
-  shape.num_layers = 2;
-  shape.num_heads = shape.num_kv_heads = 4;
-  const MemoryModel memory = {.config = fresh_model_config(shape, 24, {})};
+  const MemoryModel memory = two_layers();
   const RunPlan whole = plan_run(memory, options, 1, 10);
   options.lora = {.rank = 4, .targets = {"q_proj", "down_proj"}};
   const RunPlan adapted = plan_run(memory, options, 1, 10);
@@ -179,11 +183,7 @@ TEST(RunPlan, NamesPagesAndWhatLimitsTrees) {
   options.rollout.depth = 2;
   options.rollout.segment_tokens = 6;
   options.engine = {.max_rows = 12, .max_step_tokens = 64, .page_tokens = 4, .cache_mib = 1};
-  ModelOptions model;
-  model.hidden_size = 64;
-  model.num_layers = 2;
-  model.num_heads = model.num_kv_heads = 4;
-  const MemoryModel memory = {.config = fresh_model_config(model, 24, {})};
+  const MemoryModel memory = two_layers();
   const RunPlan plan = plan_run(memory, options, 10, 10);
   EXPECT_EQ(plan.token_bytes, 2 * 2 * 64 * 4);
   EXPECT_EQ(plan.page_bytes, 4096);

@@ -174,7 +174,7 @@ TEST(Sft, PackingChangesNothing) {
 
 void expect_same(const TinySft& run, const TinySft& expected) {
   EXPECT_EQ(run.metrics(), expected.metrics());
-  for (const std::string file : {"model.safetensors", "optimizer.safetensors"}) {
+  for (const std::string file : {"model.safetensors", "optimizer.state"}) {
     const std::string last = "checkpoints/step-000005/" + file;
     EXPECT_EQ(read_file(run.path(last)), read_file(expected.path(last))) << file;
   }

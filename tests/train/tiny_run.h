@@ -127,7 +127,7 @@ inline void expect_same_run(const TinyRun& run, const TinyRun& expected) {
   EXPECT_EQ(run.lines("samples.jsonl"), expected.lines("samples.jsonl"));
   ASSERT_EQ(run.checkpoints(), expected.checkpoints());
   for (const std::string& name : expected.checkpoints()) {
-    for (const std::string file : {"model.safetensors", "optimizer.safetensors", "DONE"}) {
+    for (const std::string file : {"model.safetensors", "optimizer.state", "DONE"}) {
       const std::string inside = "checkpoints/" + name + "/" + file;
       EXPECT_EQ(read_file(run.path(inside)), read_file(expected.path(inside))) << inside;
     }

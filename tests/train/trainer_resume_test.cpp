@@ -66,7 +66,7 @@ TEST(Resume, GoesOnBitByBitAfterAnInterrupt) {
               without_times(undisturbed().lines("metrics.jsonl")));
     EXPECT_EQ(run->lines("samples.jsonl"), undisturbed().lines("samples.jsonl"));
     const std::string last = "checkpoints/step-000004/";
-    for (const std::string file : {"model.safetensors", "optimizer.safetensors"})
+    for (const std::string file : {"model.safetensors", "optimizer.state"})
       EXPECT_EQ(read_file(run->path(last + file)), read_file(undisturbed().path(last + file)));
   }
 }
@@ -88,7 +88,7 @@ TEST(Resume, HalfWidthWeightsGoOnBitByBit) {
   EXPECT_EQ(without_times(run->lines("metrics.jsonl")),
             without_times(whole->lines("metrics.jsonl")));
   const std::string last = "checkpoints/step-000004/";
-  for (const std::string file : {"model.safetensors", "optimizer.safetensors"})
+  for (const std::string file : {"model.safetensors", "optimizer.state"})
     EXPECT_EQ(read_file(run->path(last + file)), read_file(whole->path(last + file)));
 }
 
