@@ -3,23 +3,12 @@
 // kernels is held against plain tensor operations before anything is timed. Without a GPU it says
 // so and ends. Usage: bench_cuda_kernels [repetitions, 50 by default]
 
-#include <ATen/ATen.h>
 #include <ATen/core/grad_mode.h>
-#include <c10/core/DeviceGuard.h>
-#include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-#include <cstdlib>
-#include <functional>
-#include <vector>
-
-#include "base/error.h"
-#include "base/timer.h"
+#include "gpu_bench.h"
 #include "model/cuda_attention.h"
-#include "model/cuda_kernels.h"
 #include "model/decoder.h"
-#include "model/device.h"
+#include "model/named_shapes.h"
 #include "model/tree_step_model.h"
 
 namespace treepo {
@@ -64,15 +53,8 @@ StepBatch decoding_step(int32_t trees, int32_t width, int32_t shared, int32_t ow
 
 class GpuBench {
  public:
-  GpuBench(c10::Device device, int repetitions) : device_(device), repetitions_(repetitions) {
-    const at::Tensor from = at::zeros({int64_t{1} << 29}, options()), to = at::empty_like(from);
-    copy_bandwidth_ = 2 * 2 * static_cast<double>(from.numel()) / median([&] { to.copy_(from); });
-    const at::Tensor a = at::ones({8192, 8192}, options());
-    product_rate_ = 2 * std::pow(8192.0, 3) / median([&] { a.mm(a); });
-    fmt::print("copy {:.0f} GB/s, bf16 products {:.0f} TFLOP/s, {} multiprocessors\n",
-               copy_bandwidth_ * 1e-9, product_rate_ * 1e-12,
-               cuda_library_kernels()->num_multiprocessors(device.index()));
-  }
+  GpuBench(c10::Device device, int repetitions)
+      : device_(device), repetitions_(repetitions), rates_(measure_rates(device)) {}
 
   // Attention of one layer; the mean over launches that follow one another.
   void attention(const AttentionShape& shape, int32_t trees, int32_t width, int32_t shared,
@@ -99,7 +81,7 @@ class GpuBench {
     const double difference = (attention.attend(0, qkv) - expected).abs().max().item<double>();
     TREEPO_CHECK(difference < 0.05, "kernels and tensor operations differ by {}", difference);
 
-    const double seconds = median([&] { attention.attend(0, qkv); });
+    const double seconds = median_seconds(device_, repetitions_, [&] { attention.attend(0, qkv); });
     const double keys = static_cast<double>(trees) * (shared + static_cast<double>(width) * own);
     const double pairs = static_cast<double>(trees) * width * (shared + own);
     const double bytes = 2 * 2 * keys * shape.num_kv_heads * shape.head_dim;
@@ -109,11 +91,9 @@ class GpuBench {
     report(seconds, bytes, operations);
   }
 
-  void step(const char* name, const ModelOptions& size, int32_t vocab_size, int32_t trees,
-            int32_t width, int32_t shared, int32_t own) const {
-    const ModelConfig config =
-        fresh_model_config(size, vocab_size, {.bos = -1, .eos = 1, .pad = -1});
-    const Decoder decoder = Decoder::random(config, 1, device_, at::kBFloat16);
+  void step(const char* name, const Decoder& decoder, int32_t trees, int32_t width, int32_t shared,
+            int32_t own) const {
+    const ModelConfig& config = decoder.config();
     TreeStepModel model(decoder);
     int32_t num_pages = 0;
     const StepBatch batch = decoding_step(trees, width, shared, own, num_pages);
@@ -122,7 +102,7 @@ class GpuBench {
     const StepProfile before = model.profile();
     model.step(batch, drawn);
     const StepProfile once = model.profile() - before;
-    const double seconds = median([&] { model.step(batch, drawn); });
+    const double seconds = median_seconds(device_, repetitions_, [&] { model.step(batch, drawn); });
     const auto rows = static_cast<double>(batch.num_rows());
     const double pairs = rows * (shared + own);
     const double operations =
@@ -137,45 +117,15 @@ class GpuBench {
   at::TensorOptions options() const { return at::device(device_).dtype(at::kBFloat16); }
 
   void report(double seconds, double bytes, double operations) const {
-    const double roof = std::max(bytes / copy_bandwidth_, operations / product_rate_);
+    const double roof = std::max(bytes / rates_.copy_bandwidth, operations / rates_.product_rate);
     fmt::print("{:.1f} us, {:.1f} MB, {:.0f} % of the roofline\n", seconds * 1e6, bytes * 1e-6,
                100 * roof / seconds);
   }
 
-  // Of five groups of launches, each waited for once.
-  double median(const std::function<void()>& f) const {
-    const auto stream = c10::impl::getDeviceGuardImpl(c10::kCUDA)->getStream(device_);
-    f();
-    stream.synchronize();
-    std::vector<double> seconds;
-    for (int group = 0; group < 5; ++group) {
-      const Timer timer;
-      for (int i = 0; i < repetitions_; ++i) f();
-      stream.synchronize();
-      seconds.push_back(timer.seconds() / repetitions_);
-    }
-    std::nth_element(seconds.begin(), seconds.begin() + 2, seconds.end());
-    return seconds[2];
-  }
-
   c10::Device device_;
   int repetitions_;
-  double copy_bandwidth_ = 0, product_rate_ = 0;
+  GpuRates rates_;
 };
-
-ModelOptions qwen_size(int64_t hidden, int64_t layers, int64_t heads, int64_t kv_heads,
-                       int64_t inner, bool tied) {
-  ModelOptions size;
-  size.architecture = "qwen2";
-  size.hidden_size = hidden;
-  size.num_layers = layers;
-  size.num_heads = heads;
-  size.num_kv_heads = kv_heads;
-  size.intermediate_size = inner;
-  size.max_positions = 4096;
-  size.tie_embeddings = tied;
-  return size;
-}
 
 void run(c10::Device device, int repetitions) {
   const at::NoGradGuard no_gradients;
@@ -186,9 +136,11 @@ void run(c10::Device device, int repetitions) {
     bench.attention(shape, 64, 1, 0, 2048);
     bench.attention(shape, 4, 1, 0, 2048);
   }
-  bench.step("0.5b", qwen_size(896, 24, 14, 2, 4864, true), 151936, 64, 16, 512, 256);
-  bench.step("0.5b", qwen_size(896, 24, 14, 2, 4864, true), 151936, 4, 16, 512, 256);
-  bench.step("7b", qwen_size(3584, 28, 28, 4, 18944, false), 152064, 64, 16, 512, 256);
+  const Decoder small = Decoder::random(named_model_config("0.5b"), 1, device, at::kBFloat16);
+  bench.step("0.5b", small, 64, 16, 512, 256);
+  bench.step("0.5b", small, 4, 16, 512, 256);
+  bench.step("7b", Decoder::random(named_model_config("7b"), 1, device, at::kBFloat16), 64, 16, 512,
+             256);
 }
 
 }  // namespace
@@ -196,14 +148,6 @@ void run(c10::Device device, int repetitions) {
 
 int main(int argc, char** argv) {
   using namespace treepo;
-  const int repetitions = argc > 1 ? std::max(1, std::atoi(argv[1])) : 50;
-  c10::Device device(c10::kCPU);
-  try {
-    device = parse_device("cuda");
-  } catch (const Error& error) {
-    fmt::print("SKIPPED: no GPU: {}\n", error.what());
-    return 0;
-  }
-  run(device, repetitions);
-  return 0;
+  const std::optional<c10::Device> device = gpu_or_skip();
+  if (device) run(*device, argc > 1 ? std::max(1, std::atoi(argv[1])) : 50);
 }

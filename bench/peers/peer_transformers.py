@@ -23,7 +23,7 @@ def generate(model, prompts, width, response_tokens, greedy=False):
     choice = {"do_sample": False} if greedy else {
         "do_sample": True, "temperature": 1.0, "top_k": 0, "top_p": 1.0,
         "num_return_sequences": width}
-    ids = torch.tensor(prompts)
+    ids = torch.tensor(prompts, device=model.device)
     with torch.no_grad():
         return model.generate(ids, attention_mask=torch.ones_like(ids), eos_token_id=None,
                               pad_token_id=0, max_new_tokens=response_tokens, use_cache=True,

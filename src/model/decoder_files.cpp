@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "kernels/parallel.h"
 #include "model/decoder.h"
 #include "model/device.h"
 #include "model/safetensors.h"
@@ -63,10 +64,14 @@ void fill_from_checkpoint(const CheckpointReader& checkpoint, const std::string&
 at::Tensor random_weights(at::IntArrayRef shape, double spread, uint64_t seed, uint64_t index) {
   const RandomStream stream(seed, Purpose::weights, index);
   at::Tensor weights = at::empty(shape, at::kDouble);
-  double* to = weights.data_ptr<double>();
-  for (int64_t row = 0; row < shape[0]; ++row)
-    for (int64_t column = 0; column < shape[1]; ++column)
-      *to++ = spread * stream.normal(static_cast<uint32_t>(row), static_cast<uint32_t>(column));
+  double* const to = weights.data_ptr<double>();
+  constexpr int64_t kWorkPerNumber = 32;
+  parallel_rows(shape[0], weights.numel() * kWorkPerNumber, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      for (int64_t column = 0; column < shape[1]; ++column)
+        to[row * shape[1] + column] =
+            spread * stream.normal(static_cast<uint32_t>(row), static_cast<uint32_t>(column));
+  });
   return weights;
 }
 
