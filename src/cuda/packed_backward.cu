@@ -120,6 +120,12 @@ __global__ void __launch_bounds__(kPackedThreads) query_gradient_kernel(CudaPack
   }
 }
 
+// What a (query, head) row of a tile brings beside its numbers; query -1: there is no such row.
+struct alignas(16) RowTerms {
+  float lse = 0, delta = 0;
+  int32_t query = -1, unused = 0;
+};
+
 // Task of 64 keys (blockIdx.x), tiles of the (query, head) rows that see them; a warp owns 16 keys,
 // so scores are computed transposed: keys by rows.
 template <typename S, int kDim>
@@ -129,6 +135,7 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
   S* keys = reinterpret_cast<S*>(dynamic_shared());
   S* values = keys + kKeyTile;
   S* stages = values + kKeyTile;
+  auto* terms = reinterpret_cast<RowTerms*>(stages + kStages * 2 * kTile);  // [kStages, kRows]
   const PackedRows<S, kDim> rows(work);
   const CudaKeyTask task = work.key_tasks[blockIdx.x];
   const int warp_key = 16 * static_cast<int>(threadIdx.x / 32);
@@ -148,6 +155,14 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
       return from + row < end_row ? rows.grad_out(from + row) : nullptr;
     });
   };
+  // The first kRows threads fetch a row's terms each, a tile ahead of their use.
+  const bool brings_terms = threadIdx.x < kRows;
+  const auto fetch_terms = [&](int32_t index) -> RowTerms {
+    const int32_t row = first_row + index * kRows + static_cast<int32_t>(threadIdx.x);
+    if (!brings_terms || row >= end_row) return {};
+    const int64_t at = rows.out_index(row);
+    return {.lse = work.lse[at], .delta = work.delta[at], .query = row / rows.group};
+  };
   int32_t key[2], end[2];  // of this lane's rows of the transposed scores
   for (int i = 0; i < 2; ++i) {
     key[i] = task.first_key + warp_key + lane_row() + 8 * i;
@@ -160,9 +175,11 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
   copy_rows<S, kCudaKeyBlock, kDim, kPackedThreads>(values, of_keys(rows.value_head));
   start_copy(0);
   commit_copies();
+  if (brings_terms) terms[threadIdx.x] = fetch_terms(0);
   for (int32_t index = 0; index < num_tiles; ++index) {
     if (index + 1 < num_tiles) start_copy(index + 1);
     commit_copies();
+    const RowTerms next = fetch_terms(index + 1);
     wait_copies<1>();
     __syncthreads();
     const S* queries = stages + index % kStages * 2 * kTile;
@@ -182,18 +199,14 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
     for (int t = 0; t < kRows / 8; ++t)
 #pragma unroll
       for (int j = 0; j < 2; ++j) {
-        const int32_t row = first_row + index * kRows + 8 * t + lane_column() + j;
-        const bool exists = row < end_row;
-        const int32_t query = row / rows.group;
-        const int64_t at = exists ? rows.out_index(row) : 0;
-        const float lse = exists ? work.lse[at] * kLog2E : 0, delta = exists ? work.delta[at] : 0;
+        const RowTerms of = terms[index % kStages * kRows + 8 * t + lane_column() + j];
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-          const bool sees = exists && key[i] <= query && query < end[i];
+          const bool sees = key[i] <= of.query && of.query < end[i];
           float& score = scores[t][2 * i + j];
           float& share = along[t][2 * i + j];
-          score = sees ? exp2f(score * work.scale * kLog2E - lse) : 0;
-          share = score * (share - delta);
+          score = sees ? exp2f((score * work.scale - of.lse) * kLog2E) : 0;
+          share = score * (share - of.delta);
         }
       }
 #pragma unroll
@@ -204,6 +217,7 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
       to_operand<S, kRows>(a, along, k);
       add_product<S, kDim, kStride>(key_sums, a, queries + 16 * k * kStride);
     }
+    if (brings_terms) terms[(index + 1) % kStages * kRows + threadIdx.x] = next;
     __syncthreads();
   }
   wait_copies<0>();
@@ -259,7 +273,9 @@ int run(void* stream, const CudaPackedAttention& work) {
   if (error == 0)
     error = launch(key_gradient_kernel<S, kDim>,
                    {static_cast<unsigned>(work.num_key_tasks), kv_heads}, kPackedThreads,
-                   2 * kTileBytes<kCudaKeyBlock, kDim> + 4 * kTileBytes<32, kDim>, stream, work);
+                   2 * kTileBytes<kCudaKeyBlock, kDim> + 4 * kTileBytes<32, kDim> +
+                       kStages * 32 * sizeof(RowTerms),
+                   stream, work);
   if (error == 0)
     error =
         launch(add_tasks_kernel<S, kDim>, {static_cast<unsigned>(work.num_key_blocks), kv_heads},
