@@ -1,7 +1,7 @@
 // Decode attention and whole decoding steps on a GPU against the roofline: the larger of the bytes
 // that must be read / copy bandwidth and the operations / measured product rate. Attention by the
 // kernels is held against plain tensor operations before anything is timed. Without a GPU it says
-// so and ends. Usage: bench_cuda_kernels [repetitions, 50 by default]
+// so and ends. Usage: bench_cuda_kernels [repetitions, 50 by default [--profile]]
 
 #include <ATen/core/grad_mode.h>
 
@@ -53,8 +53,11 @@ StepBatch decoding_step(int32_t trees, int32_t width, int32_t shared, int32_t ow
 
 class GpuBench {
  public:
-  GpuBench(c10::Device device, int repetitions)
-      : device_(device), repetitions_(repetitions), rates_(measure_rates(device)) {}
+  GpuBench(c10::Device device, int repetitions, bool profile)
+      : device_(device),
+        repetitions_(repetitions),
+        profile_(profile),
+        rates_(measure_rates(device)) {}
 
   // Attention of one layer; the mean over launches that follow one another.
   void attention(const AttentionShape& shape, int32_t trees, int32_t width, int32_t shared,
@@ -89,6 +92,7 @@ class GpuBench {
     fmt::print("attention {}/{} heads of {}, {} trees x {} paths, {} shared + {} own tokens: ",
                shape.num_heads, shape.num_kv_heads, shape.head_dim, trees, width, shared, own);
     report(seconds, bytes, operations);
+    if (profile_) print_kernel_times(device_, [&] { attention.attend(0, qkv); });
   }
 
   void step(const char* name, const Decoder& decoder, int32_t trees, int32_t width, int32_t shared,
@@ -111,6 +115,7 @@ class GpuBench {
     fmt::print("step {}, {} trees x {} paths, {} shared + {} own tokens: {:.0f} tokens/s, ", name,
                trees, width, shared, own, rows / seconds);
     report(seconds, static_cast<double>(once.weight_bytes + once.key_value_bytes), operations);
+    if (profile_) print_kernel_times(device_, [&] { model.step(batch, drawn); });
   }
 
  private:
@@ -124,12 +129,13 @@ class GpuBench {
 
   c10::Device device_;
   int repetitions_;
+  bool profile_;
   GpuRates rates_;
 };
 
-void run(c10::Device device, int repetitions) {
+void run(c10::Device device, int repetitions, bool profile) {
   const at::NoGradGuard no_gradients;
-  const GpuBench bench(device, repetitions);
+  const GpuBench bench(device, repetitions, profile);
   for (const AttentionShape& shape : {AttentionShape{14, 2, 64}, AttentionShape{28, 4, 128}}) {
     bench.attention(shape, 4, 16, 1536, 512);
     bench.attention(shape, 64, 16, 512, 256);
@@ -149,5 +155,7 @@ void run(c10::Device device, int repetitions) {
 int main(int argc, char** argv) {
   using namespace treepo;
   const std::optional<c10::Device> device = gpu_or_skip();
-  if (device) run(*device, argc > 1 ? std::max(1, std::atoi(argv[1])) : 50);
+  if (!device) return 0;
+  run(*device, argc > 1 ? std::max(1, std::atoi(argv[1])) : 50,
+      argc > 2 && std::string(argv[2]) == "--profile");
 }
