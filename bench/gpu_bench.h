@@ -18,6 +18,7 @@
 #include "base/timer.h"
 #include "model/cuda_kernels.h"
 #include "model/device.h"
+#include "model/device_memory.h"
 
 namespace treepo {
 
@@ -59,9 +60,7 @@ inline double median_seconds(c10::Device device, int repetitions, const std::fun
 inline GpuRates measure_rates(c10::Device device) {
   const auto options = at::device(device).dtype(at::kBFloat16);
   GpuRates rates;
-  const at::Tensor from = at::randn({int64_t{1} << 29}, options), to = at::empty_like(from);
-  rates.copy_bandwidth = 2 * 2 * static_cast<double>(from.numel()) /
-                         median_seconds(device, 10, [&] { to.copy_(from); });
+  rates.copy_bandwidth = measure_copy_bandwidth(device);
   const at::Tensor a = at::randn({8192, 8192}, options);
   rates.product_rate = 2 * std::pow(8192.0, 3) / median_seconds(device, 10, [&] { a.mm(a); });
   fmt::print("copy {:.0f} GB/s, bf16 products {:.0f} TFLOP/s, {} multiprocessors\n",

@@ -18,6 +18,7 @@
 #include "config/validate.h"
 #include "evaluate/machine_roof.h"
 #include "evaluate/sampling_report.h"
+#include "model/device_memory.h"
 #include "model/make_step_model.h"
 #include "model/named_shapes.h"
 #include "reward/verifier.h"
@@ -148,6 +149,12 @@ void write_json(const std::string& path, const std::vector<SamplingMeasurement>&
   out.finish();
 }
 
+// Of what holds weights and keys. [bytes/s]
+double memory_bandwidth(c10::Device device, int64_t threads) {
+  return device.is_cpu() ? measure_read_bandwidth(static_cast<int>(threads))
+                         : measure_copy_bandwidth(device);
+}
+
 void run_bench_sample(const BenchFlags& flags) {
   flags.run.apply_quiet();
   const RunOptions options = bench_options(flags);
@@ -162,7 +169,7 @@ void run_bench_sample(const BenchFlags& flags) {
   SamplingMachine machine = {.device = options.model.device,
                              .dtype = options.model.dtype,
                              .threads = threads,
-                             .read_bandwidth = measure_read_bandwidth(static_cast<int>(threads))};
+                             .read_bandwidth = memory_bandwidth(decoder.device(), threads)};
   fmt::print(
       "{} parameters, {}, {}, {} threads, {} queries, at most {} rows, {} rounds; memory read at "
       "{:.1f} GB/s\n",
@@ -181,7 +188,8 @@ void run_bench_sample(const BenchFlags& flags) {
     const auto model = make_step_model(decoder, options.model.device);
     measured = measure_sampling(*model, cases, prompts, flags.rounds, hooks);
   }
-  machine.peak_memory_bytes = peak_memory_bytes();
+  machine.peak_memory_bytes =
+      decoder.device().is_cpu() ? peak_memory_bytes() : peak_device_bytes(decoder.device());
   fmt::print("{}{}{}{}peak memory {} MiB\n", speed_table(measured, machine), ratio_lines(measured),
              depth_lines(measured), accuracy_table(measured), machine.peak_memory_bytes >> 20);
   if (!flags.json.empty()) write_json(flags.json, measured, machine);
@@ -230,7 +238,8 @@ void add_bench_command(CLI::App& program) {
       "traj/s: trajectories; unique/s: decoded tokens; traj.t/s: decoded tokens, once for each\n"
       "trajectory; TokenPS: decoded and prefilled tokens, as arXiv 2508.17445 counts them;\n"
       "linear, attent., sampling, sched.: shares of the time; roof: bytes of weights, keys and\n"
-      "values read, against what this machine's memory gives.\n\n"
+      "values read, against what the memory that holds them gives. On a GPU the shares are the\n"
+      "host's: handing work over and, under sampling, the wait for it.\n\n"
       "  treepo bench sample --random-model 89m --queries 32 --ignore-eos --widths 4,8,16,32 \\\n"
       "    --plot widths.svg --set rollout.depth=4 --set rollout.segment_tokens=32");
   command->callback([flags] { run_bench_sample(*flags); });

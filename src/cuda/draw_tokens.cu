@@ -24,6 +24,19 @@ __device__ float logit_at(const void* row, int32_t token) {
   return x + 0.0f;  // -0 becomes 0
 }
 
+// As many logits as one load of 16 bytes brings.
+template <typename T>
+inline constexpr int32_t kPack = 16 / sizeof(T);
+
+template <typename T>
+__device__ void unpack(const Eight& from, float (&out)[kPack<T>]) {
+  if constexpr (sizeof(T) == 4)
+    for (int i = 0; i < 4; ++i) out[i] = bits_to_float(from.pairs[i]);
+  else
+    to_floats<T>(from, out);
+  for (float& x : out) x += 0.0f;
+}
+
 // A whole number that orders as the float does.
 __device__ uint32_t to_order(float x) {
   const uint32_t bits = float_to_bits(x);
@@ -38,6 +51,7 @@ struct Shared {
   Mass bins[kBins];
   Mass groups[kBins / 32];
   Mass masses[kWarps];
+  Mass part_masses[kWarps];  // of the parts of Row::part_of
   double sums[kWarps];
   float largest[kWarps];
   uint32_t chosen;
@@ -53,31 +67,67 @@ struct Row {
   Shared* shared;
 
   __device__ float z_of(float logit) const { return (logit - largest) * inverse_temperature; }
-  __device__ Mass mass_of(float logit) const {
-    return static_cast<Mass>(expf(z_of(logit)) * kUnit + 0.5f);
-  }
+  __device__ static Mass to_mass(float weight) { return static_cast<Mass>(weight * kUnit + 0.5f); }
+  __device__ Mass mass_of(float logit) const { return to_mass(expf(z_of(logit))); }
   __device__ float logit(int32_t token) const { return logit_at<T>(logits, token); }
+
+  struct Range {
+    int32_t begin, end;
+  };
+  // A warp's part of tokens [begin, end).
+  __device__ static Range part_of(int32_t begin, int32_t end, int32_t warp) {
+    const int32_t part = ((end - begin + kWarps - 1) / kWarps + 31) / 32 * 32;
+    const int32_t first = min(begin + warp * part, end);
+    return {first, min(first + part, end)};
+  }
+
+  // Calls f(logits) for each pack of the range, and f(one logit) for what is left; `lanes` threads,
+  // of which this is number `lane`, share them out. range.begin: a multiple of 32.
+  template <typename F>
+  __device__ void for_each(Range range, int32_t lane, int32_t lanes, const F& f) const {
+    int32_t from = range.begin;
+    if (reinterpret_cast<uintptr_t>(logits) % sizeof(Eight) == 0) {
+      const auto* packs = static_cast<const Eight*>(logits);
+      const int32_t end = range.end / kPack<T>;
+#pragma unroll 4
+      for (int32_t pack = range.begin / kPack<T> + lane; pack < end; pack += lanes) {
+        float values[kPack<T>];
+        unpack<T>(packs[pack], values);
+        f(values);
+      }
+      if (from < end * kPack<T>) from = end * kPack<T>;
+    }
+    for (int32_t token = from + lane; token < range.end; token += lanes) {
+      const float one[1] = {logit(token)};
+      f(one);
+    }
+  }
 
   // Smallest token at which the sum of amount(token) over tokens [0, token] exceeds `target`, which
   // is below the whole sum. Each round splits the range among the warps and keeps one part.
+  // sums_known: part_masses holds the sums of the first round.
   template <typename F>
-  __device__ int32_t find(Mass target, const F& amount) const {
+  __device__ int32_t find(Mass target, const F& amount, bool sums_known = false) const {
     const int32_t warp = static_cast<int32_t>(threadIdx.x / 32);
     const int32_t lane = static_cast<int32_t>(threadIdx.x % 32);
     int32_t begin = 0, end = vocab_size;
     while (end - begin > 32) {
-      const int32_t part = ((end - begin + kWarps - 1) / kWarps + 31) / 32 * 32;
-      const int32_t first = min(begin + warp * part, end), last = min(first + part, end);
-      Mass sum = 0;
-      for (int32_t token = first + lane; token < last; token += 32) sum += amount(token);
-      sum = warp_sum(sum);
-      __syncthreads();
-      if (lane == 0) shared->masses[warp] = sum;
-      __syncthreads();
+      if (!sums_known) {
+        const Range part = part_of(begin, end, warp);
+        Mass sum = 0;
+        for (int32_t token = part.begin + lane; token < part.end; token += 32) sum += amount(token);
+        sum = warp_sum(sum);
+        __syncthreads();
+        if (lane == 0) shared->part_masses[warp] = sum;
+        __syncthreads();
+      }
+      sums_known = false;
       int32_t at = 0;
-      for (; at < kWarps - 1 && target >= shared->masses[at]; ++at) target -= shared->masses[at];
-      begin = min(begin + at * part, end);
-      end = min(begin + part, end);
+      for (; at < kWarps - 1 && target >= shared->part_masses[at]; ++at)
+        target -= shared->part_masses[at];
+      const Range kept = part_of(begin, end, at);
+      begin = kept.begin;
+      end = kept.end;
     }
     const int32_t token = begin + lane;
     Mass sum = token < end ? amount(token) : 0;
@@ -194,12 +244,13 @@ template <typename T>
 __device__ float largest_logit(const Row<T>& row) {
   float most = -INFINITY;
   bool bad = false;
-  for (int32_t token = static_cast<int32_t>(threadIdx.x); token < row.vocab_size;
-       token += kThreads) {
-    const float logit = row.logit(token);
-    bad = bad || !(logit < INFINITY);
-    most = fmaxf(most, logit);
-  }
+  row.for_each({0, row.vocab_size}, static_cast<int32_t>(threadIdx.x), kThreads,
+               [&](const auto& pack) {
+                 for (const float logit : pack) {
+                   bad = bad || !(logit < INFINITY);
+                   most = fmaxf(most, logit);
+                 }
+               });
   if (bad) most = INFINITY;
   for (int mask = 16; mask > 0; mask /= 2) most = fmaxf(most, shuffle_xor(most, mask));
   if (threadIdx.x % 32 == 0) row.shared->largest[threadIdx.x / 32] = most;
@@ -227,25 +278,44 @@ __global__ void __launch_bounds__(kThreads) draw_kernel(CudaDraw work) {
     return;
   }
 
+  // Each warp takes the part that find's first round gives it.
+  const int32_t warp = static_cast<int32_t>(threadIdx.x / 32);
   Mass mass = 0;
   double weight = 0, weighted = 0;
-  for (int32_t token = static_cast<int32_t>(threadIdx.x); token < row.vocab_size;
-       token += kThreads) {
-    const float logit = row.logit(token), z = fmaxf(row.z_of(logit), -1e4f);
-    const float w = expf(z);
-    weight += w;
-    weighted += static_cast<double>(w) * z;
-    mass += row.mass_of(logit);
-  }
+  row.for_each(Row<T>::part_of(0, row.vocab_size, warp), static_cast<int32_t>(threadIdx.x % 32), 32,
+               [&](const auto& pack) {
+                 float sum = 0, weighted_sum = 0;
+                 for (const float logit : pack) {
+                   const float z = fmaxf(row.z_of(logit), -1e4f), w = expf(z);
+                   sum += w;
+                   weighted_sum += w * z;
+                   mass += Row<T>::to_mass(w);
+                 }
+                 weight += sum;
+                 weighted += weighted_sum;
+               });
+  mass = warp_sum(mass);
+  if (threadIdx.x % 32 == 0) shared.part_masses[warp] = mass;
   const double all = block_sum(weight, shared.sums);
   __syncthreads();
   const double log_total = log(all), mean_z = block_sum(weighted, shared.sums) / all;
-  const Mass total = block_mass(row, mass);
+  Mass total = 0;
+  for (const Mass part : shared.part_masses) total += part;
   drawn.entropy = log_total > mean_z ? log_total - mean_z : 0;
 
+  const bool truncates =
+      (params.top_k > 0 && params.top_k < row.vocab_size) || params.top_p < 1 || params.min_p > 0;
+  const auto target_of = [&](Mass sum) {
+    const auto target = static_cast<Mass>(work.uniforms[blockIdx.x] * static_cast<double>(sum));
+    return target < sum ? target : sum - 1;
+  };
   if (params.temperature == 0) {
     drawn.token =
         row.find(0, [&](int32_t token) -> Mass { return row.logit(token) == row.largest; });
+  } else if (!truncates) {
+    drawn.token = row.find(
+        target_of(total), [&](int32_t token) { return row.mass_of(row.logit(token)); },
+        /*sums_known=*/true);
   } else {
     const Prefix kept = truncate(row, params, total);
     int32_t last_tie = row.vocab_size;
@@ -267,8 +337,7 @@ __global__ void __launch_bounds__(kThreads) draw_kernel(CudaDraw work) {
     __syncthreads();
     left = block_mass(row, left);
     drawn.cut_mass = static_cast<double>(total - left) / static_cast<double>(total);
-    auto target = static_cast<Mass>(work.uniforms[blockIdx.x] * static_cast<double>(left));
-    drawn.token = row.find(target < left ? target : left - 1, kept_mass);
+    drawn.token = row.find(target_of(left), kept_mass);
   }
   drawn.logprob = static_cast<double>(row.logit(drawn.token) - row.largest) *
                       static_cast<double>(row.inverse_temperature) -

@@ -110,17 +110,16 @@ __device__ void merge_warps(const CudaTreeAttention& work, const CudaTreeTile& t
   }
 }
 
-// One tile (blockIdx.x) and key/value head (blockIdx.y). kSmall: the warps share out the keys of a
-// tile, otherwise its rows.
+// One tile and key/value head (blockIdx.y). kSmall: the warps share out the keys of a tile,
+// otherwise its rows.
 template <typename S, int kDim, bool kSmall>
-__global__ void __launch_bounds__(kThreads) tree_tile_kernel(CudaTreeAttention work) {
+__device__ void attend_tile(const CudaTreeAttention& work, CudaTreeTile tile) {
   constexpr int kWarpKeys = kSmall ? kKeys / kWarps : kKeys;
   constexpr int kTile = kKeys * kTileStride<kDim>;
   unsigned char* shared = dynamic_shared();
   auto* places = reinterpret_cast<int32_t*>(shared);
   S* stages = reinterpret_cast<S*>(shared + kPlaceBytes);
 
-  const CudaTreeTile tile = work.tiles[blockIdx.x + (kSmall ? 0 : work.num_small_tiles)];
   const int warp = static_cast<int>(threadIdx.x / 32);
   const int first_row = kSmall ? 0 : 16 * warp, first_key = kSmall ? kWarpKeys * warp : 0;
   const bool has_rows = first_row < tile.num_rows;
@@ -181,6 +180,18 @@ __global__ void __launch_bounds__(kThreads) tree_tile_kernel(CudaTreeAttention w
     write_parts(work, tile, first_row, result);
 }
 
+// One tile (blockIdx.x). Large ones come first: they compute while small ones, which wait for
+// memory, fill the multiprocessors.
+template <typename S, int kDim>
+__global__ void __launch_bounds__(kThreads, kDim == 64 ? 4 : 2)
+    tree_tile_kernel(CudaTreeAttention work) {
+  const auto index = static_cast<int32_t>(blockIdx.x);
+  if (index < work.num_large_tiles)
+    attend_tile<S, kDim, false>(work, work.tiles[work.num_small_tiles + index]);
+  else
+    attend_tile<S, kDim, true>(work, work.tiles[index - work.num_large_tiles]);
+}
+
 // One warp merges the parts of one query (blockIdx.x) and head, in their order.
 template <typename S, int kDim>
 __global__ void __launch_bounds__(kThreads) merge_parts_kernel(CudaTreeAttention work) {
@@ -208,13 +219,9 @@ __global__ void __launch_bounds__(kThreads) merge_parts_kernel(CudaTreeAttention
 template <typename S, int kDim>
 int run(void* stream, const CudaTreeAttention& work) {
   const auto kv_heads = static_cast<unsigned>(work.shape.num_kv_heads);
-  int error = launch(tree_tile_kernel<S, kDim, true>,
-                     {static_cast<unsigned>(work.num_small_tiles), kv_heads}, kThreads,
-                     kSharedBytes<kDim>, stream, work);
-  if (error == 0)
-    error = launch(tree_tile_kernel<S, kDim, false>,
-                   {static_cast<unsigned>(work.num_large_tiles), kv_heads}, kThreads,
-                   kSharedBytes<kDim>, stream, work);
+  const auto tiles = static_cast<unsigned>(work.num_small_tiles + work.num_large_tiles);
+  const int error = launch(tree_tile_kernel<S, kDim>, {tiles, kv_heads}, kThreads,
+                           kSharedBytes<kDim>, stream, work);
   if (error != 0) return error;
   const auto heads = static_cast<unsigned>(work.shape.num_heads);
   return launch(merge_parts_kernel<S, kDim>,
