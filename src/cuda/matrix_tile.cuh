@@ -42,6 +42,25 @@ inline __device__ void copy_rows(S* tile, const F& row_at) {
   }
 }
 
+// Calls use(i) for tiles 0 … count - 1 in turn, each once its copy is there for the whole block:
+// start(i) begins the copy of tile i to stage i % kStages, up to kStages - 1 tiles ahead. The last
+// tile's stage may be written again only after the block has waited.
+template <int kStages, typename Start, typename Use>
+inline __device__ void stream_tiles(int count, const Start& start, const Use& use) {
+  for (int i = 0; i < kStages - 1; ++i) {
+    if (i < count) start(i);
+    commit_copies();
+  }
+  for (int i = 0; i < count; ++i) {
+    wait_copies<kStages - 2>();
+    __syncthreads();  // tile i is there, and tile i - 1 is used: its stage is free
+    if (i + kStages - 1 < count) start(i + kStages - 1);
+    commit_copies();
+    use(i);
+  }
+  wait_copies<0>();
+}
+
 // Operand of 16 rows straight from global memory; row_at as above.
 template <typename S, int kColumns, typename F>
 inline __device__ void load_operand(uint32_t (&a)[kColumns / 16][4], const F& row_at) {

@@ -10,7 +10,8 @@ namespace treepo {
 
 namespace {
 
-constexpr int kStages = 2;
+constexpr int kStages = 3;
+constexpr int kTileKeys = 32, kTileRows = 32;
 
 // delta = Σ g * out, a warp for each (token, head).
 template <typename S, int kDim>
@@ -38,7 +39,7 @@ __device__ void clear(float (&sums)[kN][4]) {
 // Block of queries (blockIdx.x), tiles of its keys.
 template <typename S, int kDim>
 __global__ void __launch_bounds__(kPackedThreads) query_gradient_kernel(CudaPackedAttention work) {
-  constexpr int kKeys = 32, kStride = kTileStride<kDim>, kTile = kKeys * kStride;
+  constexpr int kKeys = kTileKeys, kStride = kTileStride<kDim>, kTile = kKeys * kStride;
   S* stages = reinterpret_cast<S*>(dynamic_shared());
   const PackedRows<S, kDim> rows(work);
   const CudaQueryBlock block = work.blocks[blockIdx.x];
@@ -73,42 +74,33 @@ __global__ void __launch_bounds__(kPackedThreads) query_gradient_kernel(CudaPack
 
   float sums[kDim / 8][4] = {};
   const int num_tiles = (block.num_keys + kKeys - 1) / kKeys;
-  start_copy(0);
-  commit_copies();
-  for (int index = 0; index < num_tiles; ++index) {
-    if (index + 1 < num_tiles) start_copy(index + 1);
-    commit_copies();
-    wait_copies<1>();
-    __syncthreads();
-    if (has_row(0)) {
-      const S* keys = stages + index % kStages * 2 * kTile;
-      const S* values = keys + kTile;
-      float scores[kKeys / 8][4], along[kKeys / 8][4];
-      clear(scores);
-      clear(along);
+  stream_tiles<kStages>(num_tiles, start_copy, [&](int index) {
+    if (!has_row(0)) return;
+    const S* keys = stages + index % kStages * 2 * kTile;
+    const S* values = keys + kTile;
+    float scores[kKeys / 8][4], along[kKeys / 8][4];
+    clear(scores);
+    clear(along);
 #pragma unroll
-      for (int k = 0; k < kDim / 16; ++k) {
-        add_product_transposed<S, kKeys, kStride>(scores, queries[k], keys + 16 * k);
-        add_product_transposed<S, kKeys, kStride>(along, grads[k], values + 16 * k);
-      }
-      if ((index + 1) * kKeys > block.num_full)
-        mask_scores<kKeys>(work, block, ids, index * kKeys, first_row, rows.group, scores);
-#pragma unroll
-      for (int t = 0; t < kKeys / 8; ++t)
-#pragma unroll
-        for (int i = 0; i < 4; ++i)
-          scores[t][i] =
-              exp2f(scores[t][i] * work.scale * kLog2E - lse[i / 2]) * (along[t][i] - delta[i / 2]);
-#pragma unroll
-      for (int k = 0; k < kKeys / 16; ++k) {
-        uint32_t shares[4];
-        to_operand<S, kKeys>(shares, scores, k);
-        add_product<S, kDim, kStride>(sums, shares, keys + 16 * k * kStride);
-      }
+    for (int k = 0; k < kDim / 16; ++k) {
+      add_product_transposed<S, kKeys, kStride>(scores, queries[k], keys + 16 * k);
+      add_product_transposed<S, kKeys, kStride>(along, grads[k], values + 16 * k);
     }
-    __syncthreads();
-  }
-  wait_copies<0>();
+    if ((index + 1) * kKeys > block.num_full)
+      mask_scores<kKeys>(work, block, ids, index * kKeys, first_row, rows.group, scores);
+#pragma unroll
+    for (int t = 0; t < kKeys / 8; ++t)
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        scores[t][i] =
+            exp2f(scores[t][i] * work.scale * kLog2E - lse[i / 2]) * (along[t][i] - delta[i / 2]);
+#pragma unroll
+    for (int k = 0; k < kKeys / 16; ++k) {
+      uint32_t shares[4];
+      to_operand<S, kKeys>(shares, scores, k);
+      add_product<S, kDim, kStride>(sums, shares, keys + 16 * k * kStride);
+    }
+  });
   for (int i = 0; i < 2; ++i) {
     const int row = lane_row() + 8 * i;
     if (!has_row(row)) continue;
@@ -130,7 +122,7 @@ struct alignas(16) RowTerms {
 // so scores are computed transposed: keys by rows.
 template <typename S, int kDim>
 __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPackedAttention work) {
-  constexpr int kRows = 32, kStride = kTileStride<kDim>, kTile = kRows * kStride;
+  constexpr int kRows = kTileRows, kStride = kTileStride<kDim>, kTile = kRows * kStride;
   constexpr int kKeyTile = kCudaKeyBlock * kStride;
   S* keys = reinterpret_cast<S*>(dynamic_shared());
   S* values = keys + kKeyTile;
@@ -173,15 +165,9 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
   const int32_t num_tiles = (end_row - first_row + kRows - 1) / kRows;
   copy_rows<S, kCudaKeyBlock, kDim, kPackedThreads>(keys, of_keys(rows.key_head));
   copy_rows<S, kCudaKeyBlock, kDim, kPackedThreads>(values, of_keys(rows.value_head));
-  start_copy(0);
-  commit_copies();
   if (brings_terms) terms[threadIdx.x] = fetch_terms(0);
-  for (int32_t index = 0; index < num_tiles; ++index) {
-    if (index + 1 < num_tiles) start_copy(index + 1);
-    commit_copies();
+  stream_tiles<kStages>(num_tiles, start_copy, [&](int32_t index) {
     const RowTerms next = fetch_terms(index + 1);
-    wait_copies<1>();
-    __syncthreads();
     const S* queries = stages + index % kStages * 2 * kTile;
     const S* grads = queries + kTile;
     float scores[kRows / 8][4], along[kRows / 8][4];
@@ -218,9 +204,7 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
       add_product<S, kDim, kStride>(key_sums, a, queries + 16 * k * kStride);
     }
     if (brings_terms) terms[(index + 1) % kStages * kRows + threadIdx.x] = next;
-    __syncthreads();
-  }
-  wait_copies<0>();
+  });
   float* out = work.scratch + (int64_t{blockIdx.x} * work.shape.num_kv_heads + blockIdx.y) * 2 *
                                   kCudaKeyBlock * kDim;
   for (int i = 0; i < 2; ++i) {
@@ -269,12 +253,12 @@ int run(void* stream, const CudaPackedAttention& work) {
   if (error == 0)
     error =
         launch(query_gradient_kernel<S, kDim>, {static_cast<unsigned>(work.num_blocks), kv_heads},
-               kPackedThreads, 4 * kTileBytes<32, kDim>, stream, work);
+               kPackedThreads, kStages * 2 * kTileBytes<kTileKeys, kDim>, stream, work);
   if (error == 0)
     error = launch(key_gradient_kernel<S, kDim>,
                    {static_cast<unsigned>(work.num_key_tasks), kv_heads}, kPackedThreads,
-                   2 * kTileBytes<kCudaKeyBlock, kDim> + 4 * kTileBytes<32, kDim> +
-                       kStages * 32 * sizeof(RowTerms),
+                   2 * kTileBytes<kCudaKeyBlock, kDim> +
+                       kStages * (2 * kTileBytes<kTileRows, kDim> + kTileRows * sizeof(RowTerms)),
                    stream, work);
   if (error == 0)
     error =

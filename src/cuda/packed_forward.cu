@@ -5,10 +5,13 @@ namespace treepo {
 
 namespace {
 
+constexpr int kKeys = 64, kStages = 3;
+
 // One block of queries (blockIdx.x) and key/value head (blockIdx.y); a warp owns 16 rows.
 template <typename S, int kDim>
-__global__ void __launch_bounds__(kPackedThreads) packed_forward_kernel(CudaPackedAttention work) {
-  constexpr int kKeys = 64, kStages = 2, kTile = kKeys * kTileStride<kDim>;
+__global__ void __launch_bounds__(kPackedThreads, kDim == 64 ? 4 : 2)
+    packed_forward_kernel(CudaPackedAttention work) {
+  constexpr int kTile = kKeys * kTileStride<kDim>;
   S* stages = reinterpret_cast<S*>(dynamic_shared());
   const PackedRows<S, kDim> rows(work);
   const CudaQueryBlock block = work.blocks[blockIdx.x];
@@ -36,24 +39,15 @@ __global__ void __launch_bounds__(kPackedThreads) packed_forward_kernel(CudaPack
 
   OnlineSoftmax<S, kDim> result;
   const int num_tiles = (block.num_keys + kKeys - 1) / kKeys;
-  start_copy(0);
-  commit_copies();
-  for (int index = 0; index < num_tiles; ++index) {
-    if (index + 1 < num_tiles) start_copy(index + 1);
-    commit_copies();
-    wait_copies<1>();
-    __syncthreads();
-    if (has_rows) {
-      const S* keys = stages + index % kStages * 2 * kTile;
-      float scores[kKeys / 8][4];
-      result.template scores_of<kKeys>(scores, queries, keys);
-      if ((index + 1) * kKeys > block.num_full)
-        mask_scores<kKeys>(work, block, ids, index * kKeys, first_row, rows.group, scores);
-      result.template add<kKeys>(scores, work.scale * kLog2E, keys + kTile);
-    }
-    __syncthreads();
-  }
-  wait_copies<0>();
+  stream_tiles<kStages>(num_tiles, start_copy, [&](int index) {
+    if (!has_rows) return;
+    const S* keys = stages + index % kStages * 2 * kTile;
+    float scores[kKeys / 8][4];
+    result.template scores_of<kKeys>(scores, queries, keys);
+    if ((index + 1) * kKeys > block.num_full)
+      mask_scores<kKeys>(work, block, ids, index * kKeys, first_row, rows.group, scores);
+    result.template add<kKeys>(scores, work.scale * kLog2E, keys + kTile);
+  });
   result.finish();
   for (int i = 0; i < 2; ++i) {
     const int row = first_row + lane_row() + 8 * i;
@@ -73,7 +67,7 @@ int run(void* stream, const CudaPackedAttention& work) {
   return launch(
       packed_forward_kernel<S, kDim>,
       {static_cast<unsigned>(work.num_blocks), static_cast<unsigned>(work.shape.num_kv_heads)},
-      kPackedThreads, 4 * kTileBytes<64, kDim>, stream, work);
+      kPackedThreads, kStages * 2 * kTileBytes<kKeys, kDim>, stream, work);
 }
 
 }  // namespace

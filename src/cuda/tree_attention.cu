@@ -151,13 +151,7 @@ __device__ void attend_tile(const CudaTreeAttention& work, CudaTreeTile tile) {
 
   OnlineSoftmax<S, kDim> result;
   const int num_tiles = (tile.num_keys + kKeys - 1) / kKeys;
-  start_copy(0);
-  commit_copies();
-  for (int index = 0; index < num_tiles; ++index) {
-    if (index + 1 < num_tiles) start_copy(index + 1);
-    commit_copies();
-    wait_copies<1>();
-    __syncthreads();
+  stream_tiles<kStages>(num_tiles, start_copy, [&](int index) {
     const int key = index * kKeys + first_key;
     if (has_rows && key < tile.num_keys) {
       const S* keys = stages + index % kStages * 2 * kTile + first_key * kTileStride<kDim>;
@@ -170,14 +164,14 @@ __device__ void attend_tile(const CudaTreeAttention& work, CudaTreeTile tile) {
           if (key + 8 * t + lane_column() + i % 2 >= visible[i / 2]) scores[t][i] = -INFINITY;
       result.template add<kWarpKeys>(scores, work.scale * kLog2E, keys + kTile);
     }
-    __syncthreads();
-  }
-  wait_copies<0>();
+  });
   result.finish();
-  if constexpr (kSmall)
+  if constexpr (kSmall) {
+    __syncthreads();  // the stages are free
     merge_warps(work, tile, result, reinterpret_cast<float*>(stages));
-  else
+  } else {
     write_parts(work, tile, first_row, result);
+  }
 }
 
 // One tile (blockIdx.x). Large ones come first: they compute while small ones, which wait for
