@@ -16,6 +16,8 @@ int swiglu_backward(void* stream, CudaType type, const void* grad_out, const voi
                     int64_t rows, int64_t n, void* grad_gate_up);
 int tree_attention(void* stream, const CudaTreeAttention& work);
 int draw_tokens(void* stream, const CudaDraw& work);
+int log_softmax_statistics(void* stream, const CudaLogSoftmax& work);
+int log_softmax_gradient(void* stream, const CudaLogSoftmax& work);
 int packed_attention_forward(void* stream, const CudaPackedAttention& work);
 int packed_attention_backward(void* stream, const CudaPackedAttention& work);
 

@@ -14,8 +14,8 @@ namespace treepo {
 // table for pointers to host memory.
 //
 // Each function hands work to `stream` (a cudaStream_t) and returns at once: 0, or a CUDA error
-// code. Storage is bfloat16 or float16, arithmetic float. Arrays are contiguous and begin at
-// multiples of 16 bytes. Results are the same bits on every run.
+// code. Storage is bfloat16 or float16, arithmetic float, unless said otherwise. Arrays are
+// contiguous and begin at multiples of 16 bytes. Results are the same bits on every run.
 enum class CudaType : int32_t { bfloat16, float16, float32 };  // the last for logits only
 
 // Sizes that the kernels take. Others go through plain tensor operations.
@@ -82,6 +82,27 @@ struct CudaDraw {
   DrawnToken* drawn = nullptr;  // [num_draws]; token -1 where logits are not finite
 };
 
+// Log-softmax as kernels/log_softmax.h means it, and log-probs of target tokens: sums in a fixed
+// order, float within a thread and double between them. Row r's targets are
+// [target_begin[r], target_begin[r + 1]).
+struct CudaLogSoftmax {
+  CudaType type{};
+  void* logits = nullptr;  // [rows, vocab_size]; the gradient overwrites them
+  int64_t rows = 0;
+  int32_t vocab_size = 0;
+  float inverse_temperature = 1;
+  const int64_t* target_begin = nullptr;  // [rows + 1]
+  const int64_t* target_token = nullptr;  // [targets]
+
+  // What the statistics write and the gradient reads.
+  float *largest = nullptr, *log_sum = nullptr, *entropy = nullptr;  // [rows]
+  float* logprob = nullptr;                                          // [targets]
+
+  // Gradient only: the loss's derivatives.
+  const float* d_logprob = nullptr;  // [targets]
+  const float* d_entropy = nullptr;  // [rows]; null: 0
+};
+
 // Attention of packed trees (kernels/packed_attention.h), forward and backward.
 struct CudaPackedAttention {
   CudaType type{};
@@ -127,6 +148,8 @@ struct CudaKernels {
                          int64_t rows, int64_t n, void* grad_gate_up);
   int (*tree_attention)(void* stream, const CudaTreeAttention& work);
   int (*draw_tokens)(void* stream, const CudaDraw& work);
+  int (*log_softmax_statistics)(void* stream, const CudaLogSoftmax& work);
+  int (*log_softmax_gradient)(void* stream, const CudaLogSoftmax& work);
   int (*packed_attention_forward)(void* stream, const CudaPackedAttention& work);
   int (*packed_attention_backward)(void* stream, const CudaPackedAttention& work);
 };

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "kernels/log_softmax.h"
+#include "learn/cuda_token_logprobs.h"
 #include "model/linear.h"
 
 namespace treepo {
@@ -267,6 +268,9 @@ TokenLogprobs token_logprobs(const at::Tensor& hidden, const at::Tensor& head_we
   TREEPO_CHECK(hidden.dim() == 2 && head_weight.dim() == 2 && hidden.size(1) == head_weight.size(1),
                "hidden [N, H] and head_weight [V, H]");
   TREEPO_CHECK(temperature > 0 && chunk > 0, "temperature {}, chunk {}", temperature, chunk);
+  if (kernels == KernelChoice::best && cuda_serves_token_logprobs(hidden))
+    return cuda_token_logprobs(hidden, head_weight, source_row, target_source, target_token,
+                               temperature, chunk, weight_gradient);
   const Settings settings{.temperature = temperature,
                           .chunk = chunk,
                           .weight_gradient = weight_gradient,
@@ -279,6 +283,9 @@ TokenLogprobs token_logprobs(const at::Tensor& hidden, const at::Tensor& head_we
 TargetScores score_targets(const at::Tensor& hidden, const at::Tensor& head_weight,
                            const at::Tensor& source_row, const at::Tensor& target_source,
                            const at::Tensor& target_token, int64_t chunk_size) {
+  if (cuda_serves_token_logprobs(hidden))
+    return cuda_score_targets(hidden, head_weight, source_row, target_source, target_token,
+                              chunk_size);
   const at::NoGradGuard no_grad;
   const int64_t count = target_source.numel();
   const auto options = hidden.options().dtype(softmax_dtype(hidden));

@@ -24,7 +24,8 @@ struct TokenLogprobs {
 // Where `weight_gradient` is defined ([V, H], of the softmax's dtype) backward adds the gradient of
 // head_weight to it, and autograd sees none: that saves tensors of the weight's size.
 // The index tensors lie on the CPU. Softmax and results are float32 for half types, else of
-// hidden's dtype. Repeated runs give the same bits.
+// hidden's dtype; on a GPU logits of half types are rounded to them. Repeated runs give the same
+// bits.
 TokenLogprobs token_logprobs(const at::Tensor& hidden, const at::Tensor& head_weight,
                              const at::Tensor& source_row, const at::Tensor& target_source,
                              const at::Tensor& target_token, double temperature, int64_t chunk,

@@ -11,10 +11,14 @@ const CudaKernels* kernels_on_cpu = nullptr;
 
 }  // namespace
 
-const CudaKernels* cuda_kernels_for(c10::Device device, c10::ScalarType dtype) {
-  if (dtype != at::kBFloat16 && dtype != at::kHalf) return nullptr;
+const CudaKernels* cuda_kernels_on(c10::Device device) {
   if (device.is_cuda()) return cuda_library_kernels();
   return device.is_cpu() ? kernels_on_cpu : nullptr;
+}
+
+const CudaKernels* cuda_kernels_for(c10::Device device, c10::ScalarType dtype) {
+  const bool narrow = dtype == at::kBFloat16 || dtype == at::kHalf;
+  return narrow ? cuda_kernels_on(device) : nullptr;
 }
 
 const CudaKernels* cuda_kernels_for(const at::Tensor& x) {

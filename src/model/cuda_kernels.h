@@ -11,6 +11,8 @@ namespace treepo {
 // tensor operations do. parse_device has opened the library.
 const CudaKernels* cuda_kernels_for(const at::Tensor& x);
 const CudaKernels* cuda_kernels_for(c10::Device device, c10::ScalarType dtype);
+// The same for the functions that take float32 too.
+const CudaKernels* cuda_kernels_on(c10::Device device);
 
 // For tests: `kernels`, compiled for the CPU, serve CPU tensors from now on; null ends it.
 void use_cuda_kernels_on_cpu(const CudaKernels* kernels);

@@ -148,8 +148,7 @@ void draw_tokens_cuda(const at::Tensor& logits, const SamplingParams& params, co
                       const double* uniforms, std::span<const TokenDraw> draws,
                       std::vector<DrawnToken>& drawn) {
   static_assert(std::is_trivially_copyable_v<DrawnToken>);
-  // One table serves all types.
-  const CudaKernels& kernels = *cuda_kernels_for(logits.device(), at::kBFloat16);
+  const CudaKernels& kernels = *cuda_kernels_on(logits.device());
   const at::Tensor dense = logits.contiguous();
   const auto bytes = static_cast<int64_t>(draws.size() * sizeof(DrawnToken));
   at::Tensor on_device = at::empty({bytes}, dense.options().dtype(at::kByte));

@@ -107,4 +107,14 @@ at::Tensor wide_linear(const at::Tensor& x, const at::Tensor& weight, KernelChoi
   return out;
 }
 
+void add_weight_gradient(at::Tensor gradient, const at::Tensor& grad, const at::Tensor& x) {
+  const c10::ScalarType sums = gradient.scalar_type();
+  // A single row is taken for a bias there, and may be lost.
+  const bool direct = grad.is_cuda() && sums != grad.scalar_type() && gradient.size(0) > 1;
+  if (direct)
+    at::addmm_out(gradient, gradient, grad.t(), x, sums);
+  else
+    gradient.addmm_(grad.t().to(sums), x.to(sums));
+}
+
 }  // namespace treepo

@@ -24,4 +24,9 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 at::Tensor wide_linear(const at::Tensor& x, const at::Tensor& weight,
                        KernelChoice kernels = KernelChoice::best);
 
+// gradient += gradᵀ · x. gradient: [outer, inner] of grad's dtype or float32; grad: [N, outer]; x:
+// [N, inner] of the same dtype. Half-width operands are multiplied as they are on a GPU, with
+// float32 sums that are not rounded in between, and as float32 elsewhere.
+void add_weight_gradient(at::Tensor gradient, const at::Tensor& grad, const at::Tensor& x);
+
 }  // namespace treepo

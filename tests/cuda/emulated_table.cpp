@@ -15,6 +15,8 @@ const CudaKernels& emulated_cuda_kernels() {
       .swiglu_backward = cuda::swiglu_backward,
       .tree_attention = cuda::tree_attention,
       .draw_tokens = cuda::draw_tokens,
+      .log_softmax_statistics = cuda::log_softmax_statistics,
+      .log_softmax_gradient = cuda::log_softmax_gradient,
       .packed_attention_forward = cuda::packed_attention_forward,
       .packed_attention_backward = cuda::packed_attention_backward};
   return kTable;
