@@ -155,9 +155,14 @@ void Decoder::merge_adapters() {
 // x · weightᵀ + bias + residual, with what the weight's adapters add.
 at::Tensor Decoder::projected(const at::Tensor& x, int64_t weight, int64_t bias,
                               KernelChoice kernels, const at::Tensor& residual) const {
+  LinearGradients gradients;
+  if (at::GradMode::is_enabled()) {
+    gradients.weight = parameters_.gradient(weight);
+    if (bias >= 0) gradients.bias = parameters_.gradient(bias);
+  }
   const at::Tensor y =
       linear(x, parameters_.tensor(weight), bias < 0 ? at::Tensor() : parameters_.tensor(bias),
-             residual, kernels);
+             residual, kernels, gradients);
   return adapters_ && adapters_on_ ? adapters_->add(y, x, weight) : y;
 }
 

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "kernels/isa.h"
 #include "kernels/linear.h"
+#include "model/cuda_kernels.h"
 #include "model/kernel_type.h"
 
 namespace treepo {
@@ -52,12 +53,14 @@ at::Tensor run_linear(const at::Tensor& x, const at::Tensor& weight, const at::T
   return out;
 }
 
+// Function::apply takes no undefined tensors.
+using Optional = std::optional<at::Tensor>;
+Optional if_defined(const at::Tensor& x) {
+  return x.defined() ? Optional(x) : Optional();
+}
+
 // bfloat16 whose products are float32's.
 struct HalfLinear : torch::autograd::Function<HalfLinear> {
-  // Function::apply takes no undefined tensors.
-  using Optional = std::optional<at::Tensor>;
-  static Optional if_defined(const at::Tensor& x) { return x.defined() ? Optional(x) : Optional(); }
-
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             const Optional& bias, const Optional& residual) {
     ctx->save_for_backward({x, weight});
@@ -80,22 +83,60 @@ struct HalfLinear : torch::autograd::Function<HalfLinear> {
   }
 };
 
-}  // namespace
-
-at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                  const at::Tensor& residual, KernelChoice kernels) {
-  TREEPO_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
-               "a product over {} and {} numbers", x.size(-1), weight.size(-1));
-  if (has_kernel(x, weight, kernels)) {
-    if (c10::InferenceMode::is_enabled()) return run_linear(x, weight, bias, residual);
-    if (x.scalar_type() == at::kBFloat16)
-      return HalfLinear::apply(x, weight, HalfLinear::if_defined(bias),
-                               HalfLinear::if_defined(residual));
-  }
+at::Tensor library_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                          const at::Tensor& residual) {
   if (!residual.defined())
     return bias.defined() ? at::addmm(bias, x, weight.t()) : x.mm(weight.t());
   const at::Tensor sum = at::addmm(residual, x, weight.t());
   return bias.defined() ? sum + bias : sum;
+}
+
+// Half width on a GPU, where gradients of weight and bias are added to float32 sums.
+struct SummedLinear : torch::autograd::Function<SummedLinear> {
+  static bool serves(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                     const LinearGradients& gradients) {
+    return at::GradMode::is_enabled() && weight.requires_grad() && gradients.weight.defined() &&
+           gradients.bias.defined() == bias.defined() && cuda_kernels_for(x) != nullptr;
+  }
+
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            const Optional& bias, const Optional& residual,
+                            const LinearGradients& gradients) {
+    ctx->save_for_backward({x, weight});
+    ctx->saved_data["weight"] = gradients.weight;
+    ctx->saved_data["bias"] = gradients.bias;
+    ctx->saved_data["residual"] = residual.has_value();
+    return library_linear(x, weight, bias.value_or(at::Tensor()), residual.value_or(at::Tensor()));
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const at::Tensor &x = saved[0], &weight = saved[1], &grad = grads[0];
+    add_weight_gradient(ctx->saved_data["weight"].toTensor(), grad, x);
+    const at::Tensor bias = ctx->saved_data["bias"].toTensor();
+    if (bias.defined()) bias.add_(grad.sum(0, /*keepdim=*/false, bias.scalar_type()));
+    variable_list results(5);
+    if (ctx->needs_input_grad(0)) results[0] = grad.mm(weight);
+    if (ctx->saved_data["residual"].toBool()) results[3] = grad;
+    return results;
+  }
+};
+
+}  // namespace
+
+at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  const at::Tensor& residual, KernelChoice kernels,
+                  const LinearGradients& gradients) {
+  TREEPO_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
+               "a product over {} and {} numbers", x.size(-1), weight.size(-1));
+  if (kernels == KernelChoice::best && SummedLinear::serves(x, weight, bias, gradients))
+    return SummedLinear::apply(x, weight, if_defined(bias), if_defined(residual), gradients);
+  if (has_kernel(x, weight, kernels)) {
+    if (c10::InferenceMode::is_enabled()) return run_linear(x, weight, bias, residual);
+    if (x.scalar_type() == at::kBFloat16)
+      return HalfLinear::apply(x, weight, if_defined(bias), if_defined(residual));
+  }
+  return library_linear(x, weight, bias, residual);
 }
 
 at::Tensor wide_linear(const at::Tensor& x, const at::Tensor& weight, KernelChoice kernels) {

@@ -15,9 +15,17 @@ namespace treepo {
 // instructions for it: there the kernel goes forward, and the gradients are products in float32.
 // Elsewhere libtorch multiplies, bfloat16 on machines that have its instructions included.
 
-// x · weightᵀ + bias + residual.
+// Where gradients of half-width parameters add up, float32, of the parameter's shape; undefined:
+// autograd gets them, rounded to the parameter's dtype.
+struct LinearGradients {
+  at::Tensor weight, bias;
+};
+
+// x · weightᵀ + bias + residual. On a GPU backward adds to `gradients` of half-width parameters,
+// where they are given, without rounding and without a tensor of the weight's size.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {},
-                  const at::Tensor& residual = {}, KernelChoice kernels = KernelChoice::best);
+                  const at::Tensor& residual = {}, KernelChoice kernels = KernelChoice::best,
+                  const LinearGradients& gradients = {});
 
 // x · weightᵀ as float32, or float64 where x is that; not differentiable. The kernel's sums are not
 // rounded to half width in between.
