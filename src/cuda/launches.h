@@ -18,6 +18,8 @@ int tree_attention(void* stream, const CudaTreeAttention& work);
 int draw_tokens(void* stream, const CudaDraw& work);
 int log_softmax_statistics(void* stream, const CudaLogSoftmax& work);
 int log_softmax_gradient(void* stream, const CudaLogSoftmax& work);
+int adamw(void* stream, const CudaAdamW& work);
+int squared_norm(void* stream, const float* values, int64_t size, double* parts);
 int packed_attention_forward(void* stream, const CudaPackedAttention& work);
 int packed_attention_backward(void* stream, const CudaPackedAttention& work);
 

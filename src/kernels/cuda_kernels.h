@@ -129,6 +129,23 @@ struct CudaPackedAttention {
   float* scratch = nullptr;  // [num_key_tasks, num_kv_heads, 2, kCudaKeyBlock, head_dim]
 };
 
+// One step of AdamW (learn/optimizer.h) for the elements [begin, end) of flat arrays.
+struct AdamWNumbers {
+  float gradient_scale = 1, keep = 1, beta1_rest = 0, beta2 = 0, beta2_rest = 0, root_scale = 1;
+  float epsilon = 0, step_size = 0;
+};
+struct CudaAdamW {
+  int64_t begin = 0, end = 0;
+  const float* gradients = nullptr;
+  float *weights = nullptr, *m = nullptr, *v = nullptr;
+  CudaType rounded_type{};
+  void* rounded = nullptr;  // weights of half width, written; null: none
+  AdamWNumbers numbers;
+};
+inline int64_t cuda_norm_parts(int64_t size) {  // partial sums of a norm, from 1 to 1024
+  return size <= 1024 ? 1 : size <= 1024 * 1024 ? (size + 1023) / 1024 : 1024;
+}
+
 struct CudaKernels {
   int (*num_multiprocessors)(int device);
   const char* (*error_text)(int error);
@@ -150,6 +167,9 @@ struct CudaKernels {
   int (*draw_tokens)(void* stream, const CudaDraw& work);
   int (*log_softmax_statistics)(void* stream, const CudaLogSoftmax& work);
   int (*log_softmax_gradient)(void* stream, const CudaLogSoftmax& work);
+  int (*adamw)(void* stream, const CudaAdamW& work);
+  // parts: [cuda_norm_parts(size)], whose sum is that of the values' squares.
+  int (*squared_norm)(void* stream, const float* values, int64_t size, double* parts);
   int (*packed_attention_forward)(void* stream, const CudaPackedAttention& work);
   int (*packed_attention_backward)(void* stream, const CudaPackedAttention& work);
 };

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "base/error.h"
+#include "model/cuda_kernels.h"
 #include "model/kernel_type.h"
 
 namespace treepo {
@@ -129,6 +130,46 @@ void update_by_operations(at::Tensor weights, const at::Tensor& gradients, at::T
   weights.mul_(c.keep).addcdiv_(m, v.sqrt().mul_(c.root_scale).add_(c.epsilon), -c.step_size);
 }
 
+// The CUDA kernels for float32 numbers on a device that they serve, else null.
+const CudaKernels* cuda_kernels_of(const at::Tensor& t) {
+  return t.scalar_type() == at::kFloat ? cuda_kernels_on(t.device()) : nullptr;
+}
+
+double squared_norm_cuda(const CudaKernels& kernels, const at::Tensor& values) {
+  const at::Tensor parts =
+      at::empty({cuda_norm_parts(values.numel())}, values.options().dtype(at::kDouble));
+  check_cuda(kernels,
+             kernels.squared_norm(CudaStream(values.device()), values.const_data_ptr<float>(),
+                                  values.numel(), parts.mutable_data_ptr<double>()));
+  return parts.sum().item<double>();
+}
+
+// rounded: weights of half width that follow `weights`; undefined: none.
+void update_cuda(const CudaKernels& kernels, const at::Tensor& weights, const at::Tensor& rounded,
+                 const at::Tensor& gradients, const AdamWState& state, const ParameterRange& range,
+                 const Coefficients<float>& c) {
+  CudaAdamW work;
+  work.begin = range.begin;
+  work.end = range.end;
+  work.gradients = gradients.const_data_ptr<float>();
+  work.weights = weights.data_ptr<float>();
+  work.m = state.first_moment.data_ptr<float>();
+  work.v = state.second_moment.data_ptr<float>();
+  if (rounded.defined()) {
+    work.rounded_type = cuda_type(rounded.scalar_type());
+    work.rounded = rounded.data_ptr();
+  }
+  work.numbers = {.gradient_scale = c.gradient_scale,
+                  .keep = c.keep,
+                  .beta1_rest = c.beta1_rest,
+                  .beta2 = c.beta2,
+                  .beta2_rest = c.beta2_rest,
+                  .root_scale = c.root_scale,
+                  .epsilon = c.epsilon,
+                  .step_size = c.step_size};
+  check_cuda(kernels, kernels.adamw(CudaStream(weights.device()), work));
+}
+
 bool is_half(const at::Tensor& weights) {
   return weights.scalar_type() == at::kHalf || weights.scalar_type() == at::kBFloat16;
 }
@@ -152,6 +193,8 @@ void check_like(const char* what, const at::Tensor& expected, const at::Tensor& 
 
 double gradient_norm(const at::Tensor& gradients) {
   const at::Tensor flat = gradients.detach().contiguous();
+  if (const CudaKernels* kernels = cuda_kernels_of(flat))
+    return std::sqrt(squared_norm_cuda(*kernels, flat));
   if (flat.is_cpu() && flat.scalar_type() == at::kFloat) {
     return std::sqrt(squared_norm_cpu(flat.const_data_ptr<float>(), flat.numel()));
   }
@@ -198,11 +241,15 @@ StepReport AdamW::step(double learning_rate) {
 void AdamW::update(double learning_rate, double gradient_scale) {
   const bool has_master = state_.master.defined();
   const at::Tensor& target = has_master ? state_.master : weights_;
+  const CudaKernels* const kernels = cuda_kernels_of(target);
   for (const ParameterRange& range : ranges_) {
     const auto c = [&]<typename T>(T) {
       return coefficients<T>(options_, learning_rate, gradient_scale, range.decay, state_.steps);
     };
-    if (!target.is_cpu()) {
+    if (kernels != nullptr) {
+      update_cuda(*kernels, target, has_master ? weights_ : at::Tensor(), gradients_, state_, range,
+                  c(float{}));
+    } else if (!target.is_cpu()) {
       const auto part = [&](const at::Tensor& t) {
         return t.narrow(0, range.begin, range.end - range.begin);
       };

@@ -29,9 +29,9 @@ struct StepReport {
 
 // AdamW (arXiv 1711.05101) on flat tensors with the arithmetic of torch.optim.AdamW: decoupled
 // weight decay, bias correction, epsilon outside the root; gradients clipped by global norm as
-// torch.nn.utils.clip_grad_norm_ does. On the CPU one pass over memory for the norm and one for the
-// update, in which a float32 copy of half-width weights is rounded to them. The result depends on
-// neither the number of threads nor the order of their work.
+// torch.nn.utils.clip_grad_norm_ does. One pass over memory for the norm and one for the update, in
+// which a float32 copy of half-width weights is rounded to them (float64 on a GPU: by tensor
+// operations). The result depends on neither the number of threads nor the order of their work.
 class AdamW {
  public:
   // weights and gradients: flat, contiguous, of one size and device; gradients of half-width

@@ -17,6 +17,8 @@ const CudaKernels& emulated_cuda_kernels() {
       .draw_tokens = cuda::draw_tokens,
       .log_softmax_statistics = cuda::log_softmax_statistics,
       .log_softmax_gradient = cuda::log_softmax_gradient,
+      .adamw = cuda::adamw,
+      .squared_norm = cuda::squared_norm,
       .packed_attention_forward = cuda::packed_attention_forward,
       .packed_attention_backward = cuda::packed_attention_backward};
   return kTable;
