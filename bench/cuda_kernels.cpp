@@ -92,7 +92,6 @@ class GpuBench {
     fmt::print("attention {}/{} heads of {}, {} trees x {} paths, {} shared + {} own tokens: ",
                shape.num_heads, shape.num_kv_heads, shape.head_dim, trees, width, shared, own);
     report(seconds, bytes, operations);
-    if (profile_) print_kernel_times(device_, [&] { attention.attend(0, qkv); });
   }
 
   void step(const char* name, const Decoder& decoder, int32_t trees, int32_t width, int32_t shared,

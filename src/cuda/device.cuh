@@ -113,6 +113,16 @@ inline __device__ float f16_to_float(uint16_t bits) {
   asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
   return value;
 }
+// 2^x to two units in the last place; below the smallest normal number 0.
+inline __device__ float fast_exp2(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
+}
+// The upper half of the product.
+inline __device__ uint32_t multiply_high(uint32_t a, uint32_t b) {
+  return __umulhi(a, b);
+}
 inline __device__ float bits_to_float(uint32_t bits) {
   return __uint_as_float(bits);
 }

@@ -47,7 +47,7 @@ struct OnlineSoftmax {
         most = fmaxf(most, fmaxf(scores[t][2 * row], scores[t][2 * row + 1]));
       most = fmaxf(largest[row], quad_max(most) * scale);
       const float base = most == -INFINITY ? 0 : most;  // a row that has seen nothing yet
-      const float kept = exp2f(largest[row] - base);
+      const float kept = fast_exp2(largest[row] - base);
       largest[row] = most;
       totals[row] *= kept;
 #pragma unroll
@@ -59,7 +59,7 @@ struct OnlineSoftmax {
       for (int t = 0; t < kKeys / 8; ++t)
 #pragma unroll
         for (int i = 2 * row; i < 2 * row + 2; ++i) {
-          scores[t][i] = exp2f(scores[t][i] * scale - base);
+          scores[t][i] = fast_exp2(scores[t][i] * scale - base);
           totals[row] += scores[t][i];
         }
     }

@@ -72,6 +72,7 @@ __global__ void __launch_bounds__(kPackedThreads) query_gradient_kernel(CudaPack
     copy_rows<S, kKeys, kDim, kPackedThreads>(keys + kTile, of(rows.value_head));
   };
 
+  const float scale = work.scale * kLog2E;
   float sums[kDim / 8][4] = {};
   const int num_tiles = (block.num_keys + kKeys - 1) / kKeys;
   stream_tiles<kStages>(num_tiles, start_copy, [&](int index) {
@@ -92,8 +93,7 @@ __global__ void __launch_bounds__(kPackedThreads) query_gradient_kernel(CudaPack
     for (int t = 0; t < kKeys / 8; ++t)
 #pragma unroll
       for (int i = 0; i < 4; ++i)
-        scores[t][i] =
-            exp2f(scores[t][i] * work.scale * kLog2E - lse[i / 2]) * (along[t][i] - delta[i / 2]);
+        scores[t][i] = fast_exp2(scores[t][i] * scale - lse[i / 2]) * (along[t][i] - delta[i / 2]);
 #pragma unroll
     for (int k = 0; k < kKeys / 16; ++k) {
       uint32_t shares[4];
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(kPackedThreads) query_gradient_kernel(CudaPack
     const int row = lane_row() + 8 * i;
     if (!has_row(row)) continue;
     const int32_t at = row_base + row;
-    S* out = static_cast<S*>(work.grad_qkv) + rows.qkv_index(at / rows.group, rows.head(at));
+    S* out = static_cast<S*>(work.grad_qkv) + rows.qkv_index(rows.token_of(at), rows.head(at));
     for (int t = 0; t < kDim / 8; ++t)
       reinterpret_cast<uint32_t*>(out)[4 * t + lane_column() / 2] =
           Narrow<S>::pack(sums[t][2 * i] * work.scale, sums[t][2 * i + 1] * work.scale);
@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(kPackedThreads) query_gradient_kernel(CudaPack
 
 // What a (query, head) row of a tile brings beside its numbers; query -1: there is no such row.
 struct alignas(16) RowTerms {
-  float lse = 0, delta = 0;
+  float lse = 0, delta = 0;  // lse times log2 e
   int32_t query = -1, unused = 0;
 };
 
@@ -153,8 +153,9 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
     const int32_t row = first_row + index * kRows + static_cast<int32_t>(threadIdx.x);
     if (!brings_terms || row >= end_row) return {};
     const int64_t at = rows.out_index(row);
-    return {.lse = work.lse[at], .delta = work.delta[at], .query = row / rows.group};
+    return {.lse = work.lse[at] * kLog2E, .delta = work.delta[at], .query = rows.token_of(row)};
   };
+  const float scale = work.scale * kLog2E;
   int32_t key[2], end[2];  // of this lane's rows of the transposed scores
   for (int i = 0; i < 2; ++i) {
     key[i] = task.first_key + warp_key + lane_row() + 8 * i;
@@ -191,7 +192,7 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
           const bool sees = key[i] <= of.query && of.query < end[i];
           float& score = scores[t][2 * i + j];
           float& share = along[t][2 * i + j];
-          score = sees ? exp2f((score * work.scale - of.lse) * kLog2E) : 0;
+          score = sees ? fast_exp2(score * scale - of.lse) : 0;
           share = score * (share - of.delta);
         }
       }
@@ -205,7 +206,7 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
     }
     if (brings_terms) terms[(index + 1) % kStages * kRows + threadIdx.x] = next;
   });
-  float* out = work.scratch + (int64_t{blockIdx.x} * work.shape.num_kv_heads + blockIdx.y) * 2 *
+  float* out = work.scratch + (int64_t{task.number} * work.shape.num_kv_heads + blockIdx.y) * 2 *
                                   kCudaKeyBlock * kDim;
   for (int i = 0; i < 2; ++i) {
     float* to = out + (warp_key + lane_row() + 8 * i) * kDim + lane_column();
@@ -222,9 +223,10 @@ template <typename S, int kDim>
 __global__ void __launch_bounds__(kPackedThreads) add_tasks_kernel(CudaPackedAttention work) {
   const PackedRows<S, kDim> rows(work);
   const int32_t begin = work.key_task_begin[blockIdx.x], end = work.key_task_begin[blockIdx.x + 1];
-  const CudaKeyTask task = work.key_tasks[begin];
+  const int32_t first_key = static_cast<int32_t>(blockIdx.x) * kCudaKeyBlock;
+  const int32_t end_key = min(first_key + kCudaKeyBlock, work.num_tokens);
   constexpr int kPairs = kDim / 2;
-  const int num_pairs = (task.end_key - task.first_key) * kPairs;
+  const int num_pairs = (end_key - first_key) * kPairs;
   for (int item = static_cast<int>(threadIdx.x); item < 2 * num_pairs; item += kPackedThreads) {
     const int which = item / num_pairs, rest = item % num_pairs;
     const int key = rest / kPairs, pair = rest % kPairs;
@@ -238,7 +240,7 @@ __global__ void __launch_bounds__(kPackedThreads) add_tasks_kernel(CudaPackedAtt
       second += from[1];
     }
     S* out = static_cast<S*>(work.grad_qkv) +
-             rows.qkv_index(task.first_key + key, which == 0 ? rows.key_head : rows.value_head);
+             rows.qkv_index(first_key + key, which == 0 ? rows.key_head : rows.value_head);
     reinterpret_cast<uint32_t*>(out)[pair] = Narrow<S>::pack(first, second);
   }
 }

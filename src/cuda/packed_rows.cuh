@@ -12,28 +12,39 @@ template <typename S, int kDim>
 struct PackedRows {
   const CudaPackedAttention& work;
   int32_t group, key_head, value_head, heads;  // heads: of a token in qkv
+  uint32_t inverse_group;                      // 2^32 / group, rounded up
 
   explicit __device__ PackedRows(const CudaPackedAttention& w)
       : work(w),
         group(w.shape.num_heads / w.shape.num_kv_heads),
         key_head(w.shape.num_heads + static_cast<int32_t>(blockIdx.y)),
         value_head(key_head + w.shape.num_kv_heads),
-        heads(w.shape.num_heads + 2 * w.shape.num_kv_heads) {}
+        heads(w.shape.num_heads + 2 * w.shape.num_kv_heads),
+        inverse_group(
+            static_cast<uint32_t>(((uint64_t{1} << 32) + static_cast<uint32_t>(group) - 1) /
+                                  static_cast<uint32_t>(group))) {}
+
+  // row / group, exact for rows below 2^26: groups are at most 64 heads.
+  __device__ int32_t token_of(int32_t row) const {
+    return group == 1
+               ? row
+               : static_cast<int32_t>(multiply_high(static_cast<uint32_t>(row), inverse_group));
+  }
 
   __device__ int32_t head(int32_t row) const {
-    return static_cast<int32_t>(blockIdx.y) * group + row % group;
+    return static_cast<int32_t>(blockIdx.y) * group + row - token_of(row) * group;
   }
   __device__ int64_t qkv_index(int64_t token, int32_t of_head) const {
     return (token * heads + of_head) * kDim;
   }
   // Row of out, grad_out (times head_dim), lse and delta.
   __device__ int64_t out_index(int32_t row) const {
-    return int64_t{row / group} * work.shape.num_heads + head(row);
+    return int64_t{token_of(row)} * work.shape.num_heads + head(row);
   }
   __device__ const S* token(int64_t index, int32_t of_head) const {
     return static_cast<const S*>(work.qkv) + qkv_index(index, of_head);
   }
-  __device__ const S* query(int32_t row) const { return token(row / group, head(row)); }
+  __device__ const S* query(int32_t row) const { return token(token_of(row), head(row)); }
   __device__ const S* grad_out(int32_t row) const {
     return static_cast<const S*>(work.grad_out) + out_index(row) * kDim;
   }

@@ -97,7 +97,7 @@ __device__ void merge_warps(const CudaTreeAttention& work, const CudaTreeTile& t
     float most = -INFINITY, sum = 0, total = 0;
     for (int w = 0; w < kWarps; ++w) most = fmaxf(most, largest[w * kRows + row]);
     for (int w = 0; w < kWarps; ++w) {
-      const float share = exp2f(largest[w * kRows + row] - most);
+      const float share = fast_exp2(largest[w * kRows + row] - most);
       sum += share * sums[(w * kRows + row) * kDim + dim];
       total += share * totals[w * kRows + row];
     }
@@ -199,7 +199,7 @@ __global__ void __launch_bounds__(kThreads) merge_parts_kernel(CudaTreeAttention
     most = fmaxf(most, *parts_of(work, part, head, kDim).largest);
   for (int32_t part = begin; part < end; ++part) {
     const Parts parts = parts_of(work, part, head, kDim);
-    const float share = exp2f(*parts.largest - most);
+    const float share = fast_exp2(*parts.largest - most);
     total += share * *parts.totals;
     for (int i = 0; i < kDim / 32; ++i)
       sums[i] += share * parts.sums[i / 2 * 64 + 2 * lane + i % 2];

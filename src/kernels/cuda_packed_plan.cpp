@@ -8,7 +8,8 @@ namespace treepo {
 
 namespace {
 
-constexpr int32_t kRows = 64;  // (query, head) of a tile
+constexpr int32_t kRows = 64;      // (query, head) of a tile
+constexpr int32_t kTasksEach = 2;  // so that the last tasks leave few multiprocessors idle
 
 size_t at(int32_t i) {
   return static_cast<size_t>(i);
@@ -54,9 +55,14 @@ void list_key_tasks(const PackedAttentionPlan& from, int64_t wanted_tasks, CudaP
           {.first_key = first,
            .end_key = std::min(first + kCudaKeyBlock, num_tokens),
            .first_query = static_cast<int32_t>(query),
-           .end_query = static_cast<int32_t>(std::min<int64_t>(query + most, ends[block]))});
+           .end_query = static_cast<int32_t>(std::min<int64_t>(query + most, ends[block])),
+           .number = static_cast<int32_t>(plan.key_tasks.size())});
     plan.key_task_begin.push_back(static_cast<int32_t>(plan.key_tasks.size()));
   }
+  std::stable_sort(plan.key_tasks.begin(), plan.key_tasks.end(),
+                   [](const CudaKeyTask& a, const CudaKeyTask& b) {
+                     return a.end_query - a.first_query > b.end_query - b.first_query;
+                   });
 }
 
 }  // namespace
@@ -69,7 +75,7 @@ CudaPackedPlan plan_cuda_packed(const PackedAttentionPlan& plan, const Attention
                                 int32_t wanted_blocks) {
   CudaPackedPlan made;
   list_blocks(plan, made);
-  list_key_tasks(plan, std::max(1, wanted_blocks / shape.num_kv_heads), made);
+  list_key_tasks(plan, std::max(1, kTasksEach * wanted_blocks / shape.num_kv_heads), made);
   return made;
 }
 

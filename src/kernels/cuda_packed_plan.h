@@ -20,15 +20,16 @@ struct CudaQueryBlock {
 // block of keys follow one another, for a subtree is a range.
 struct CudaKeyTask {
   int32_t first_key, end_key, first_query, end_query;
+  int32_t number;  // blocks of keys in turn, and within each its queries in turn
 };
 
 // PackedAttentionPlan as the CUDA kernels take it. A block of keys near the root is seen by all
 // that follows, so its queries are split over tasks; their results are added in the order of the
 // tasks.
 struct CudaPackedPlan {
-  std::vector<CudaQueryBlock> blocks;  // the most keys first
-  std::vector<CudaKeyTask> key_tasks;
-  std::vector<int32_t> key_task_begin;  // [key blocks + 1]
+  std::vector<CudaQueryBlock> blocks;   // the most keys first
+  std::vector<CudaKeyTask> key_tasks;   // the most queries first
+  std::vector<int32_t> key_task_begin;  // [key blocks + 1] numbers
 
   int32_t num_key_blocks() const { return static_cast<int32_t>(key_task_begin.size()) - 1; }
 };

@@ -79,6 +79,12 @@ void wait_copies() {
 
 void load_matrices(uint32_t (&out)[4], const void* row);
 void load_matrices_transposed(uint32_t (&out)[4], const void* row);
+inline float fast_exp2(float x) {
+  return exp2f(x);
+}
+inline uint32_t multiply_high(uint32_t a, uint32_t b) {
+  return static_cast<uint32_t>(uint64_t{a} * b >> 32);
+}
 void mma_bf16(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 void mma_f16(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1);
 
