@@ -20,6 +20,7 @@ int log_softmax_statistics(void* stream, const CudaLogSoftmax& work);
 int log_softmax_gradient(void* stream, const CudaLogSoftmax& work);
 int adamw(void* stream, const CudaAdamW& work);
 int squared_norm(void* stream, const float* values, int64_t size, double* parts);
+int list_keys(void* stream, const CudaKeyRun* runs, int64_t num_runs, int32_t* keys);
 int packed_attention_forward(void* stream, const CudaPackedAttention& work);
 int packed_attention_backward(void* stream, const CudaPackedAttention& work);
 

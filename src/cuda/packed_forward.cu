@@ -7,6 +7,18 @@ namespace {
 
 constexpr int kKeys = 64, kStages = 3;
 
+struct KeyLists {
+  const CudaKeyRun* runs;
+  int32_t* keys;
+};
+
+// A block of threads for each run.
+__global__ void list_keys_kernel(KeyLists lists) {
+  const CudaKeyRun run = lists.runs[blockIdx.x];
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < run.count; i += kPackedThreads)
+    lists.keys[run.at + i] = run.first + i;
+}
+
 // One block of queries (blockIdx.x) and key/value head (blockIdx.y); a warp owns 16 rows.
 template <typename S, int kDim>
 __global__ void __launch_bounds__(kPackedThreads, kDim == 64 ? 4 : 2)
@@ -71,6 +83,11 @@ int run(void* stream, const CudaPackedAttention& work) {
 }
 
 }  // namespace
+
+int cuda::list_keys(void* stream, const CudaKeyRun* runs, int64_t num_runs, int32_t* keys) {
+  return launch(list_keys_kernel, {static_cast<unsigned>(num_runs)}, kPackedThreads, 0, stream,
+                KeyLists{.runs = runs, .keys = keys});
+}
 
 int cuda::packed_attention_forward(void* stream, const CudaPackedAttention& work) {
   return with_narrow(work.type, [&]<typename S>(S) {

@@ -33,6 +33,7 @@ const treepo::CudaKernels* treepo_cuda_kernels() {
       .log_softmax_gradient = cuda::log_softmax_gradient,
       .adamw = cuda::adamw,
       .squared_norm = cuda::squared_norm,
+      .list_keys = cuda::list_keys,
       .packed_attention_forward = cuda::packed_attention_forward,
       .packed_attention_backward = cuda::packed_attention_backward};
   return &kTable;

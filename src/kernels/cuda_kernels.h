@@ -117,7 +117,7 @@ struct CudaPackedAttention {
   const int32_t* subtree_end = nullptr;
   int32_t num_blocks = 0;
   const CudaQueryBlock* blocks = nullptr;
-  const int32_t* keys = nullptr;
+  const int32_t* keys = nullptr;  // as list_keys writes them
 
   // Backward only.
   const void* grad_out = nullptr;  // [num_tokens, num_heads, head_dim]
@@ -170,6 +170,8 @@ struct CudaKernels {
   int (*adamw)(void* stream, const CudaAdamW& work);
   // parts: [cuda_norm_parts(size)], whose sum is that of the values' squares.
   int (*squared_norm)(void* stream, const float* values, int64_t size, double* parts);
+  // keys of all runs; see CudaPackedPlan.
+  int (*list_keys)(void* stream, const CudaKeyRun* runs, int64_t num_runs, int32_t* keys);
   int (*packed_attention_forward)(void* stream, const CudaPackedAttention& work);
   int (*packed_attention_backward)(void* stream, const CudaPackedAttention& work);
 };

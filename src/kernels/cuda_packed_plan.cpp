@@ -15,33 +15,106 @@ size_t at(int32_t i) {
   return static_cast<size_t>(i);
 }
 
-void list_blocks(const PackedAttentionPlan& from, CudaPackedPlan& plan) {
-  TREEPO_CHECK(from.keys.size() < (size_t{1} << 31), "{} keys of blocks", from.keys.size());
-  for (int32_t block = 0; block < from.num_blocks(); ++block) {
-    CudaQueryBlock made = {.first = from.block_begin[at(block)],
-                           .end = from.block_begin[at(block) + 1],
-                           .first_key = static_cast<int32_t>(from.key_begin[at(block)]),
-                           .num_keys = 0,
-                           .num_full = 0};
-    made.num_keys = static_cast<int32_t>(from.key_begin[at(block) + 1]) - made.first_key;
-    while (made.num_full < made.num_keys) {
-      const int32_t key = from.keys[at(made.first_key + made.num_full)];
-      if (key > made.first || from.subtree_end[at(key)] < made.end) break;
-      ++made.num_full;
+// The tokens whose subtree the next token may lie in, as runs; their subtree_end falls.
+class Path {
+ public:
+  explicit Path(std::span<const int32_t> subtree_end) : subtree_end_(subtree_end) {}
+
+  bool empty() const { return runs_.empty(); }
+  int32_t root() const { return runs_.front().first; }
+
+  // Leaves those whose subtree `token` does not lie in.
+  void drop_before(int32_t token) {
+    while (!runs_.empty() && subtree_end_[at(last())] <= token) {
+      if (--runs_.back().count == 0) runs_.pop_back();
+      --size_;
     }
-    plan.blocks.push_back(made);
   }
+
+  void push(int32_t token) {
+    if (!runs_.empty() && last() + 1 == token)
+      ++runs_.back().count;
+    else
+      runs_.push_back({.first = token, .count = 1, .at = 0});
+    ++size_;
+  }
+
+  // Appends the path and then [first, end) to `runs`, as keys from `place` on; how many they are.
+  int32_t list(int32_t first, int32_t end, int32_t place, std::vector<CudaKeyRun>& runs) const {
+    int32_t count = 0;
+    for (CudaKeyRun run : runs_) {
+      run.at = place + count;
+      count += run.count;
+      runs.push_back(run);
+    }
+    runs.push_back({.first = first, .count = end - first, .at = place + count});
+    return count + end - first;
+  }
+
+  // How many lead the path with a subtree of at least `end`.
+  int32_t count_reaching(int32_t end) const {
+    int32_t count = 0;
+    for (const CudaKeyRun& run : runs_) {
+      const auto ends = subtree_end_.subspan(at(run.first), at(run.count));
+      if (ends.back() >= end) {
+        count += run.count;
+        continue;
+      }
+      const auto reaches = [end](int32_t subtree_end) { return subtree_end >= end; };
+      return count + static_cast<int32_t>(std::partition_point(ends.begin(), ends.end(), reaches) -
+                                          ends.begin());
+    }
+    return count;
+  }
+
+  int32_t size() const { return size_; }
+
+ private:
+  int32_t last() const { return runs_.back().first + runs_.back().count - 1; }
+
+  std::span<const int32_t> subtree_end_;
+  std::vector<CudaKeyRun> runs_;
+  int32_t size_ = 0;
+};
+
+void list_blocks(std::span<const int32_t> subtree_end, int32_t block_tokens, CudaPackedPlan& plan) {
+  const auto num_tokens = static_cast<int32_t>(subtree_end.size());
+  Path path(subtree_end);
+  int64_t num_keys = 0;
+  for (int32_t first = 0; first < num_tokens;) {
+    path.drop_before(first);
+    const int32_t root = path.empty() ? first : path.root();
+    const int32_t end = std::min(first + block_tokens, subtree_end[at(root)]);
+    TREEPO_CHECK(end > first, "token {} has an empty subtree", root);
+    CudaQueryBlock block = {.first = first,
+                            .end = end,
+                            .first_key = static_cast<int32_t>(num_keys),
+                            .num_keys = 0,
+                            .num_full = path.count_reaching(end)};
+    if (block.num_full == path.size() && subtree_end[at(first)] >= end) ++block.num_full;
+    block.num_keys = path.list(first, end, block.first_key, plan.key_runs);
+    plan.blocks.push_back(block);
+    num_keys += block.num_keys;
+    TREEPO_CHECK(num_keys < (int64_t{1} << 31), "{} keys of blocks", num_keys);
+    for (int32_t token = first; token < end; ++token) {
+      path.drop_before(token);
+      path.push(token);
+    }
+    first = end;
+  }
+  plan.num_keys = static_cast<int32_t>(num_keys);
   std::stable_sort(
       plan.blocks.begin(), plan.blocks.end(),
       [](const CudaQueryBlock& a, const CudaQueryBlock& b) { return a.num_keys > b.num_keys; });
 }
 
-void list_key_tasks(const PackedAttentionPlan& from, int64_t wanted_tasks, CudaPackedPlan& plan) {
-  const int32_t num_tokens = from.num_tokens();
+void list_key_tasks(std::span<const int32_t> subtree_end, int64_t wanted_tasks,
+                    CudaPackedPlan& plan) {
+  const auto num_tokens = static_cast<int32_t>(subtree_end.size());
   std::vector<int32_t> ends;
   int64_t all = 0;
   for (int32_t first = 0; first < num_tokens; first += kCudaKeyBlock) {
-    const auto begin = from.subtree_end.begin() + first;
+    const auto begin = subtree_end.begin() + first;
     ends.push_back(*std::max_element(begin, begin + std::min(kCudaKeyBlock, num_tokens - first)));
     all += ends.back() - first;
   }
@@ -71,11 +144,11 @@ int32_t cuda_packed_block(const AttentionShape& shape) {
   return std::max(1, kRows / (shape.num_heads / shape.num_kv_heads));
 }
 
-CudaPackedPlan plan_cuda_packed(const PackedAttentionPlan& plan, const AttentionShape& shape,
+CudaPackedPlan plan_cuda_packed(std::span<const int32_t> subtree_end, const AttentionShape& shape,
                                 int32_t wanted_blocks) {
   CudaPackedPlan made;
-  list_blocks(plan, made);
-  list_key_tasks(plan, std::max(1, kTasksEach * wanted_blocks / shape.num_kv_heads), made);
+  list_blocks(subtree_end, cuda_packed_block(shape), made);
+  list_key_tasks(subtree_end, std::max(1, kTasksEach * wanted_blocks / shape.num_kv_heads), made);
   return made;
 }
 

@@ -16,6 +16,7 @@ struct CudaPackedLayer::Plan {
   const CudaKernels* kernels = nullptr;
   CudaPackedAttention work;
   StagedArrays arrays;
+  at::Tensor keys;  // int32
 };
 
 namespace {
@@ -93,24 +94,28 @@ CudaPackedLayer::CudaPackedLayer(const AttentionShape& shape, std::span<const in
                                  c10::Device device, c10::ScalarType dtype) {
   const auto made = std::make_shared<Plan>();
   made->kernels = cuda_kernels_for(device, dtype);
-  const PackedAttentionPlan host = plan_packed_attention(subtree_end, cuda_packed_block(shape));
   const CudaPackedPlan plan =
-      plan_cuda_packed(host, shape, wanted_cuda_blocks(*made->kernels, device));
+      plan_cuda_packed(subtree_end, shape, wanted_cuda_blocks(*made->kernels, device));
   StagedArrays& arrays = made->arrays;
-  const auto ends = arrays.add(host.subtree_end), blocks = arrays.add(plan.blocks),
-             keys = arrays.add(host.keys), tasks = arrays.add(plan.key_tasks),
+  const auto ends = arrays.add(subtree_end), blocks = arrays.add(plan.blocks),
+             runs = arrays.add(plan.key_runs), tasks = arrays.add(plan.key_tasks),
              task_begin = arrays.add(plan.key_task_begin);
   arrays.upload(device);
+  made->keys = at::empty({plan.num_keys}, at::device(device).dtype(at::kInt));
+  check_cuda(
+      *made->kernels,
+      made->kernels->list_keys(CudaStream(device), arrays.at<CudaKeyRun>(runs),
+                               std::ssize(plan.key_runs), made->keys.mutable_data_ptr<int32_t>()));
 
   CudaPackedAttention& work = made->work;
   work.type = cuda_type(dtype);
   work.shape = shape;
   work.scale = static_cast<float>(1 / std::sqrt(static_cast<double>(shape.head_dim)));
-  work.num_tokens = host.num_tokens();
+  work.num_tokens = static_cast<int32_t>(subtree_end.size());
   work.subtree_end = arrays.at<int32_t>(ends);
   work.num_blocks = static_cast<int32_t>(plan.blocks.size());
   work.blocks = arrays.at<CudaQueryBlock>(blocks);
-  work.keys = arrays.at<int32_t>(keys);
+  work.keys = made->keys.const_data_ptr<int32_t>();
   work.num_key_blocks = plan.num_key_blocks();
   work.num_key_tasks = static_cast<int32_t>(plan.key_tasks.size());
   work.key_tasks = arrays.at<CudaKeyTask>(tasks);

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstring>
+#include <span>
 #include <vector>
 
 namespace treepo {
@@ -18,6 +19,10 @@ class StagedArrays {
 
   template <typename T>
   Place add(const std::vector<T>& values) {
+    return add(std::span<const T>(values));
+  }
+  template <typename T>
+  Place add(std::span<const T> values) {
     constexpr size_t kAlignment = 16;
     const size_t offset = (bytes_.size() + kAlignment - 1) / kAlignment * kAlignment;
     bytes_.resize(offset + values.size() * sizeof(T));

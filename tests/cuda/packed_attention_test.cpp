@@ -5,7 +5,9 @@
 
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "each_device.h"
 #include "model/packed_attention.h"
@@ -142,7 +144,7 @@ TEST(CudaPackedPlan, KeysOfABlockAndItsQueries) {
   const std::vector<int32_t> ends = {5, 5, 4, 4, 5, 6};
   const AttentionShape shape = {.num_heads = 32, .num_kv_heads = 1, .head_dim = 64};
   EXPECT_EQ(cuda_packed_block(shape), 2);
-  const CudaPackedPlan plan = plan_cuda_packed(plan_packed_attention(ends, 2), shape, 1);
+  const CudaPackedPlan plan = plan_cuda_packed(ends, shape, 1);
   ASSERT_EQ(plan.blocks.size(), 4u);
   EXPECT_EQ(plan.blocks[0].first, 2);  // the most keys: 0, 1, 2, 3
   EXPECT_EQ(plan.blocks[0].num_keys, 4);
@@ -150,6 +152,37 @@ TEST(CudaPackedPlan, KeysOfABlockAndItsQueries) {
   EXPECT_EQ(plan.key_task_begin, (std::vector<int32_t>{0, 1}));
   EXPECT_EQ(plan.key_tasks[0].end_key, 6);
   EXPECT_EQ(plan.key_tasks[0].end_query, 6);
+}
+
+// Against the CPU's plan, which lists keys one by one.
+TEST(CudaPackedPlan, RunsAreTheKeysOfEachBlock) {
+  const AttentionShape shape = {.num_heads = 7, .num_kv_heads = 1, .head_dim = 64};
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const std::vector<int32_t> ends =
+        random_trees(seed, static_cast<int32_t>(1 + 17 * seed), 30, 10).packed.subtree_end;
+    const PackedAttentionPlan expected = plan_packed_attention(ends, cuda_packed_block(shape));
+    const CudaPackedPlan plan = plan_cuda_packed(ends, shape, 8);
+    std::vector<int32_t> keys(static_cast<size_t>(plan.num_keys), -1);
+    for (const CudaKeyRun& run : plan.key_runs)
+      std::iota(keys.begin() + run.at, keys.begin() + run.at + run.count, run.first);
+    EXPECT_EQ(keys, expected.keys);
+    ASSERT_EQ(std::ssize(plan.blocks), expected.num_blocks());
+    for (const CudaQueryBlock& block : plan.blocks) {
+      const auto at = static_cast<size_t>(
+          std::lower_bound(expected.block_begin.begin(), expected.block_begin.end(), block.first) -
+          expected.block_begin.begin());
+      EXPECT_EQ(block.first, expected.block_begin[at]);
+      EXPECT_EQ(block.end, expected.block_begin[at + 1]);
+      EXPECT_EQ(block.first_key, expected.key_begin[at]);
+      EXPECT_EQ(block.num_keys, expected.key_begin[at + 1] - expected.key_begin[at]);
+      const auto seen_by_all = [&](int32_t key) {
+        return key <= block.first && ends[static_cast<size_t>(key)] >= block.end;
+      };
+      const auto first = keys.begin() + block.first_key, full = first + block.num_full;
+      EXPECT_TRUE(std::all_of(first, full, seen_by_all));
+      EXPECT_TRUE(block.num_full == block.num_keys || !seen_by_all(*full));
+    }
+  }
 }
 
 }  // namespace
