@@ -94,30 +94,58 @@ class GpuBench {
     report(seconds, bytes, operations);
   }
 
+  // A step with its kernels handed over one by one, and where CUDA graphs serve so many rows,
+  // replayed.
   void step(const char* name, const Decoder& decoder, int32_t trees, int32_t width, int32_t shared,
             int32_t own) const {
-    const ModelConfig& config = decoder.config();
-    TreeStepModel model(decoder);
     int32_t num_pages = 0;
     const StepBatch batch = decoding_step(trees, width, shared, own, num_pages);
-    model.allocate_pages(num_pages, kPageTokens);
-    std::vector<DrawnToken> drawn;
-    const StepProfile before = model.profile();
-    model.step(batch, drawn);
-    const StepProfile once = model.profile() - before;
-    const double seconds = median_seconds(device_, repetitions_, [&] { model.step(batch, drawn); });
-    const auto rows = static_cast<double>(batch.num_rows());
-    const double pairs = rows * (shared + own);
-    const double operations =
-        rows * static_cast<double>(once.weight_bytes) +
-        4 * pairs * static_cast<double>(config.num_layers * config.query_size());
-    fmt::print("step {}, {} trees x {} paths, {} shared + {} own tokens: {:.0f} tokens/s, ", name,
-               trees, width, shared, own, rows / seconds);
-    report(seconds, static_cast<double>(once.weight_bytes + once.key_value_bytes), operations);
-    if (profile_) print_kernel_times(device_, [&] { model.step(batch, drawn); });
+    fmt::print("step {}, {} trees x {} paths, {} shared + {} own tokens:\n", name, trees, width,
+               shared, own);
+    std::vector<DrawnToken> expected, drawn;
+    const double each = timed_step(decoder, batch, num_pages, CudaGraphs::off, expected);
+    if (batch.num_rows() > CudaStep::kMostGraphRows) return;
+    const double graphs = timed_step(decoder, batch, num_pages, CudaGraphs::on, drawn);
+    int64_t other = 0;
+    for (size_t i = 0; i < drawn.size(); ++i)
+      if (drawn[i].token != expected[i].token)
+        ++other;
+      else
+        TREEPO_CHECK(std::abs(drawn[i].logprob - expected[i].logprob) < 0.2,
+                     "draw {}: log-probs {} and {}", i, drawn[i].logprob, expected[i].logprob);
+    fmt::print("  replayed, a step takes {:.2f} of the time; {} of {} draws differ\n",
+               graphs / each, other, drawn.size());
   }
 
  private:
+  double timed_step(const Decoder& decoder, const StepBatch& batch, int32_t num_pages,
+                    CudaGraphs graphs, std::vector<DrawnToken>& drawn) const {
+    const ModelConfig& config = decoder.config();
+    TreeStepModel model(decoder, KernelChoice::best, graphs);
+    model.allocate_pages(num_pages, kPageTokens);
+    const StepProfile before = model.profile();
+    model.step(batch, drawn);
+    const StepProfile once = model.profile() - before;
+    model.step(batch, drawn);  // recorded
+    model.step(batch, drawn);
+    const StepProfile third = model.profile() - before;
+    TREEPO_CHECK(third.replayed_steps == (graphs == CudaGraphs::on ? 2 : 0), "{} steps replayed",
+                 third.replayed_steps);
+    const double seconds = median_seconds(device_, repetitions_, [&] { model.step(batch, drawn); });
+    const StepProfile all = model.profile() - before - third;
+    const auto rows = static_cast<double>(batch.num_rows());
+    const double pairs = rows * static_cast<double>(batch.positions[0] + 1);
+    const double operations =
+        rows * static_cast<double>(once.weight_bytes) +
+        4 * pairs * static_cast<double>(config.num_layers * config.query_size());
+    fmt::print("  {}: {:.0f} tokens/s, handed over in {:.0f} us, ",
+               graphs == CudaGraphs::on ? "CUDA graph" : "one by one", rows / seconds,
+               1e6 * (all.linear_seconds + all.attention_seconds) / (5 * repetitions_ + 1));
+    report(seconds, static_cast<double>(once.weight_bytes + once.key_value_bytes), operations);
+    if (profile_) print_kernel_times(device_, [&] { model.step(batch, drawn); });
+    return seconds;
+  }
+
   at::TensorOptions options() const { return at::device(device_).dtype(at::kBFloat16); }
 
   void report(double seconds, double bytes, double operations) const {
@@ -144,6 +172,7 @@ void run(c10::Device device, int repetitions, bool profile) {
   const Decoder small = Decoder::random(named_model_config("0.5b"), 1, device, at::kBFloat16);
   bench.step("0.5b", small, 64, 16, 512, 256);
   bench.step("0.5b", small, 4, 16, 512, 256);
+  bench.step("0.5b", small, 16, 16, 512, 256);
   bench.step("7b", Decoder::random(named_model_config("7b"), 1, device, at::kBFloat16), 64, 16, 512,
              256);
 }

@@ -21,11 +21,17 @@ if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know this di
 endif()
 set(CMAKE_CUDA_STANDARD 20)
 file(GLOB cuda_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/cuda/*.cu")
-add_library(treepo_cuda SHARED ${cuda_sources})
+file(GLOB allocator_sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/cuda/*.cpp")
+add_library(treepo_cuda SHARED ${cuda_sources} ${allocator_sources})
+# These meet PyTorch's caching allocator, so they see its headers and the toolkit's.
+get_target_property(wheel_includes torch::wheel INTERFACE_INCLUDE_DIRECTORIES)
+set_source_files_properties(${allocator_sources} PROPERTIES
+  INCLUDE_DIRECTORIES "${wheel_includes};${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}")
 target_include_directories(treepo_cuda PRIVATE "${CMAKE_SOURCE_DIR}/src")
-# libtorch_cuda registers PyTorch's CUDA backend when it is loaded; nothing here calls into it by name.
+# libtorch_cuda registers PyTorch's CUDA backend when it is loaded, whether or not something here calls into it.
 target_link_options(treepo_cuda PRIVATE "LINKER:--no-as-needed" "LINKER:--allow-shlib-undefined"
   "LINKER:-rpath,${TORCH_WHEEL_LIBRARY_DIR}")
 target_link_libraries(treepo_cuda PRIVATE
-  "${TORCH_WHEEL_LIBRARY_DIR}/libtorch_cuda.so" "${TORCH_WHEEL_LIBRARY_DIR}/libc10_cuda.so")
+  "${TORCH_WHEEL_LIBRARY_DIR}/libtorch_cuda.so" "${TORCH_WHEEL_LIBRARY_DIR}/libc10_cuda.so"
+  "${TORCH_WHEEL_LIBRARY_DIR}/libc10.so")
 set_target_properties(treepo_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")

@@ -185,7 +185,7 @@ void run_bench_sample(const BenchFlags& flags) {
     Progress progress("bench", static_cast<int64_t>(cases.size()) * (flags.rounds + 1));
     SamplingHooks hooks{.progress = [&](int64_t done) { progress.update(done); }};
     text.add_to(hooks);
-    const auto model = make_step_model(decoder, options.model.device);
+    const auto model = make_step_model(decoder, options.model.device, options.engine);
     measured = measure_sampling(*model, cases, prompts, flags.rounds, hooks);
   }
   machine.peak_memory_bytes =

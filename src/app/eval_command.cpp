@@ -131,7 +131,7 @@ void run_eval(const EvalFlags& flags, int& exit_code) {
   prepare_folder(flags.out, options);
   catch_interrupts();
   const TokenText text{model.tokenizer, model.decoder.config().eos_token_ids};
-  const auto step_model = make_step_model(model.decoder, options.model.device);
+  const auto step_model = make_step_model(model.decoder, options.model.device, options.engine);
   const auto problems = run_evaluation(*step_model, options, flags.trees, queries, text, *verifier,
                                        join_path(flags.out, "answers.jsonl"), interrupted);
   if (!problems) {

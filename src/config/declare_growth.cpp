@@ -140,6 +140,9 @@ void declare_engine(OptionTable& table, EngineOptions& o) {
             "tokens of one step, decoded and prefilled together");
   table.add("page_tokens", o.page_tokens, {1, 65536}, "tokens in one page of the key/value cache");
   table.add("cache_mib", o.cache_mib, kPositive, "memory for keys and values (MiB)");
+  table.add(
+      "cuda_graphs", o.cuda_graphs,
+      "on a GPU, record steps of up to 512 rows and replay them, which spares the CPU's time");
 }
 
 }  // namespace

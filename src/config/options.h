@@ -70,6 +70,7 @@ struct EngineOptions {
   int64_t max_step_tokens = 2048;  // rows and prefilled tokens of one step together
   int64_t page_tokens = 16;
   int64_t cache_mib = 1024;  // memory for keys and values
+  bool cuda_graphs = true;   // steps of few rows are recorded and replayed
 };
 
 enum class AdvantageKind {

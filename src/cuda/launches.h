@@ -23,5 +23,6 @@ int squared_norm(void* stream, const float* values, int64_t size, double* parts)
 int list_keys(void* stream, const CudaKeyRun* runs, int64_t num_runs, int32_t* keys);
 int packed_attention_forward(void* stream, const CudaPackedAttention& work);
 int packed_attention_backward(void* stream, const CudaPackedAttention& work);
+std::unique_ptr<CudaGraphRecorder> make_graph_recorder(int device);
 
 }  // namespace treepo::cuda

@@ -35,6 +35,7 @@ const treepo::CudaKernels* treepo_cuda_kernels() {
       .squared_norm = cuda::squared_norm,
       .list_keys = cuda::list_keys,
       .packed_attention_forward = cuda::packed_attention_forward,
-      .packed_attention_backward = cuda::packed_attention_backward};
+      .packed_attention_backward = cuda::packed_attention_backward,
+      .make_graph_recorder = cuda::make_graph_recorder};
   return &kTable;
 }

@@ -123,6 +123,7 @@ __device__ void attend_tile(const CudaTreeAttention& work, CudaTreeTile tile) {
   const int warp = static_cast<int>(threadIdx.x / 32);
   const int first_row = kSmall ? 0 : 16 * warp, first_key = kSmall ? kWarpKeys * warp : 0;
   const bool has_rows = first_row < tile.num_rows;
+  if (tile.num_rows == 0) return;  // padding
   list_places(work, tile, places);
 
   uint32_t queries[kDim / 16][4];
@@ -204,6 +205,7 @@ __global__ void __launch_bounds__(kThreads) merge_parts_kernel(CudaTreeAttention
     for (int i = 0; i < kDim / 32; ++i)
       sums[i] += share * parts.sums[i / 2 * 64 + 2 * lane + i % 2];
   }
+  if (begin == end) total = 1;  // padding: zeros rather than NaN
   auto* out =
       static_cast<uint32_t*>(work.out) + (int64_t{query} * work.shape.num_heads + head) * kDim / 2;
   for (int i = 0; i < kDim / 64; ++i)

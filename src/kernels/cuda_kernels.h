@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
+#include "kernels/cuda_graphs.h"       // CudaGraphRecorder
 #include "kernels/cuda_packed_plan.h"  // CudaKeyTask
 #include "kernels/cuda_tree_plan.h"    // CudaTreeTile
 #include "kernels/sampling.h"          // SamplingParams, DrawnToken
@@ -68,6 +70,8 @@ struct CudaTreeAttention {
   const int32_t *entry_query = nullptr, *entry_visible = nullptr, *entry_part = nullptr;
   const int32_t* part_begin = nullptr;
   float* scratch = nullptr;  // [num_parts * num_heads * (head_dim + 2)]
+
+  bool operator==(const CudaTreeAttention&) const = default;
 };
 
 // Draws as kernels/sampling.h means them: one block of threads for each draw. Probabilities are
@@ -174,6 +178,8 @@ struct CudaKernels {
   int (*list_keys)(void* stream, const CudaKeyRun* runs, int64_t num_runs, int32_t* keys);
   int (*packed_attention_forward)(void* stream, const CudaPackedAttention& work);
   int (*packed_attention_backward)(void* stream, const CudaPackedAttention& work);
+
+  std::unique_ptr<CudaGraphRecorder> (*make_graph_recorder)(int device);
 };
 
 }  // namespace treepo

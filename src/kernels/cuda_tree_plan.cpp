@@ -1,6 +1,9 @@
 #include "kernels/cuda_tree_plan.h"
 
 #include <algorithm>
+#include <bit>
+
+#include "base/error.h"
 
 namespace treepo {
 
@@ -114,6 +117,51 @@ void plan_cuda_tree(const TreeAttentionWork& work, const AttentionShape& shape, 
   Planner planner(work, shape, plan);
   planner.list_tiles(planner.chunk_tokens(shape.num_kv_heads, wanted_blocks));
   planner.number_parts(num_queries);
+}
+
+CudaTreeSizes sizes_of(const CudaTreePlan& plan) {
+  return {.num_queries = static_cast<int32_t>(plan.part_begin.size()) - 1,
+          .num_small_tiles = plan.num_small_tiles,
+          .num_large_tiles = plan.num_large_tiles(),
+          .num_parts = plan.num_parts(),
+          .num_pieces = static_cast<int32_t>(plan.piece_first_key.size())};
+}
+
+int32_t rounded_up(int32_t n, int32_t steps) {
+  constexpr int32_t kFine = 8, kLeastStep = 4;
+  const auto above = static_cast<int32_t>(std::bit_ceil(static_cast<uint32_t>(n)));
+  if (n <= kFine) return n == 0 ? 0 : above;
+  const int32_t step = std::max(kLeastStep, above / 2 / steps);
+  return (n + step - 1) / step * step;
+}
+
+CudaTreeSizes rounded_up(const CudaTreeSizes& sizes) {
+  constexpr int32_t kRowSteps = 8, kTileSteps = 4;
+  return {.num_queries = rounded_up(sizes.num_queries, kRowSteps),
+          .num_small_tiles = rounded_up(sizes.num_small_tiles, kTileSteps),
+          .num_large_tiles = rounded_up(sizes.num_large_tiles, kTileSteps),
+          .num_parts = rounded_up(sizes.num_parts, 1),
+          .num_pieces = rounded_up(sizes.num_pieces, 1)};
+}
+
+void pad_cuda_tree(CudaTreePlan& plan, const CudaTreeSizes& sizes) {
+  const CudaTreeSizes before = sizes_of(plan);
+  TREEPO_CHECK(sizes.num_queries >= before.num_queries &&
+                   sizes.num_small_tiles >= before.num_small_tiles &&
+                   sizes.num_large_tiles >= before.num_large_tiles &&
+                   sizes.num_parts >= before.num_parts && sizes.num_pieces >= before.num_pieces,
+               "a plan of {} queries and {} parts does not fit {} and {}", before.num_queries,
+               before.num_parts, sizes.num_queries, sizes.num_parts);
+  const auto size = [](int32_t n) { return static_cast<size_t>(n); };
+  plan.tiles.insert(plan.tiles.begin() + before.num_small_tiles,
+                    size(sizes.num_small_tiles - before.num_small_tiles), CudaTreeTile{});
+  plan.num_small_tiles = sizes.num_small_tiles;
+  plan.tiles.resize(size(sizes.num_small_tiles + sizes.num_large_tiles));
+  plan.piece_first_key.resize(size(sizes.num_pieces));
+  plan.entry_query.resize(size(sizes.num_parts));
+  plan.entry_visible.resize(size(sizes.num_parts));
+  plan.entry_part.resize(size(sizes.num_parts));
+  plan.part_begin.resize(size(sizes.num_queries) + 1, before.num_parts);
 }
 
 }  // namespace treepo

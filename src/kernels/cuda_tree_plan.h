@@ -45,4 +45,25 @@ struct CudaTreePlan {
 void plan_cuda_tree(const TreeAttentionWork& work, const AttentionShape& shape, int32_t num_queries,
                     int32_t wanted_blocks, CudaTreePlan& plan);
 
+// Sizes of a plan's arrays.
+struct CudaTreeSizes {
+  int32_t num_queries = 0, num_small_tiles = 0, num_large_tiles = 0, num_parts = 0, num_pieces = 0;
+};
+
+CudaTreeSizes sizes_of(const CudaTreePlan& plan);
+
+// n or a little more, such that few results occur: 0, 1, 2, 4, 8, then multiples of 4 and of the
+// `steps`th part of the power of two below, `steps` being one itself.
+//   steps 8: 9 -> 12, 33 -> 36, 65 -> 72, 120 -> 120       steps 1: 33 -> 64
+int32_t rounded_up(int32_t n, int32_t steps);
+
+// Rows cost products and tiles cost blocks of threads, so these grow by little; the rest costs
+// memory.
+CudaTreeSizes rounded_up(const CudaTreeSizes& sizes);
+
+// Lengthens a plan's arrays to `sizes`, so that steps of about one size take the same launches:
+// tiles without rows after each kind of tiles, queries without parts, and entries and pieces that
+// no tile refers to.
+void pad_cuda_tree(CudaTreePlan& plan, const CudaTreeSizes& sizes);
+
 }  // namespace treepo

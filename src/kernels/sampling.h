@@ -11,6 +11,8 @@ struct SamplingParams {
   int32_t top_k = 0;         // 0: off
   double top_p = 1.0;        // smallest set of likeliest tokens with this mass; 1: off
   double min_p = 0.0;        // tokens with at least min_p times the likeliest one's probability
+
+  bool operator==(const SamplingParams&) const = default;
 };
 
 struct DrawnToken {

@@ -42,6 +42,8 @@ struct AttentionShape {
   int32_t num_heads = 0;
   int32_t num_kv_heads = 0;  // divides num_heads; head h reads that of h / (heads / kv heads)
   int32_t head_dim = 0;
+
+  bool operator==(const AttentionShape&) const = default;
 };
 
 // CPU kernel. S, what keys and values are stored as: float, double or BFloat16; all else is in

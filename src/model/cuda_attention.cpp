@@ -11,9 +11,13 @@ namespace treepo {
 
 StagedTreeWork stage_tree_work(StagedArrays& arrays, const TreeAttentionWork& work,
                                const CudaTreePlan& plan) {
+  const auto for_pieces = [&](std::vector<int32_t> values) {  // as many as the plan has
+    values.resize(plan.piece_first_key.size());
+    return arrays.add(values);
+  };
   return {.tiles = arrays.add(plan.tiles),
-          .piece_page = arrays.add(work.piece_page),
-          .piece_tokens = arrays.add(work.piece_tokens),
+          .piece_page = for_pieces(work.piece_page),
+          .piece_tokens = for_pieces(work.piece_tokens),
           .piece_first_key = arrays.add(plan.piece_first_key),
           .entry_query = arrays.add(plan.entry_query),
           .entry_visible = arrays.add(plan.entry_visible),

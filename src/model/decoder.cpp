@@ -163,7 +163,7 @@ at::Tensor Decoder::projected(const at::Tensor& x, int64_t weight, int64_t bias,
   const at::Tensor y =
       linear(x, parameters_.tensor(weight), bias < 0 ? at::Tensor() : parameters_.tensor(bias),
              residual, kernels, gradients);
-  return adapters_ && adapters_on_ ? adapters_->add(y, x, weight) : y;
+  return active_adapters() != nullptr ? adapters_->add(y, x, weight) : y;
 }
 
 at::Tensor Decoder::queries_keys_values(const Layer& layer, const at::Tensor& x,

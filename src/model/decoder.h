@@ -72,6 +72,7 @@ class Decoder {
   // Adds what the adapters do to the weights and drops them.
   void merge_adapters();
   const Adapters* adapters() const { return adapters_ ? &*adapters_ : nullptr; }
+  const Adapters* active_adapters() const { return adapters_on_ ? adapters() : nullptr; }
   // What training changes: the adapters where there are any, else all weights.
   ParameterStore& trainable() { return adapters_ ? adapters_->parameters() : parameters_; }
   c10::ScalarType dtype() const { return parameters_.dtype(); }

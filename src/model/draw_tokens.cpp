@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <exception>
 #include <limits>
 
@@ -144,29 +143,19 @@ void draw_tokens_on_device(const at::Tensor& logits, const SamplingParams& param
   }
 }
 
-void draw_tokens_cuda(const at::Tensor& logits, const SamplingParams& params, const int32_t* rows,
-                      const double* uniforms, std::span<const TokenDraw> draws,
-                      std::vector<DrawnToken>& drawn) {
-  static_assert(std::is_trivially_copyable_v<DrawnToken>);
+void draw_tokens_cuda(const at::Tensor& logits, CudaDraw work) {
   const CudaKernels& kernels = *cuda_kernels_on(logits.device());
   const at::Tensor dense = logits.contiguous();
-  const auto bytes = static_cast<int64_t>(draws.size() * sizeof(DrawnToken));
-  at::Tensor on_device = at::empty({bytes}, dense.options().dtype(at::kByte));
-  CudaDraw work;
   work.type = cuda_type(dense.scalar_type());
   work.logits = dense.const_data_ptr();
   work.vocab_size = static_cast<int32_t>(dense.size(1));
-  work.num_draws = static_cast<int32_t>(draws.size());
-  work.rows = rows;
-  work.uniforms = uniforms;
-  work.params = params;
-  work.drawn = static_cast<DrawnToken*>(on_device.mutable_data_ptr());
   check_cuda(kernels, kernels.draw_tokens(CudaStream(dense.device()), work));
-  const at::Tensor host = on_device.to(at::kCPU);
-  drawn.resize(draws.size());
-  if (bytes > 0) std::memcpy(drawn.data(), host.const_data_ptr(), static_cast<size_t>(bytes));
+}
+
+void check_drawn(const at::Tensor& logits, std::span<const TokenDraw> draws,
+                 std::span<const DrawnToken> drawn) {
   for (size_t i = 0; i < drawn.size(); ++i)
-    if (drawn[i].token < 0) throw_not_finite(dense.select(0, draws[i].row));
+    if (drawn[i].token < 0) throw_not_finite(logits.select(0, draws[i].row));
 }
 
 }  // namespace treepo

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/cuda_kernels.h"  // CudaDraw
 #include "kernels/sampling.h"
 
 namespace treepo {
@@ -24,10 +25,12 @@ void draw_tokens_cpu(const at::Tensor& logits, const SamplingParams& params,
 void draw_tokens_on_device(const at::Tensor& logits, const SamplingParams& params,
                            std::span<const TokenDraw> draws, std::vector<DrawnToken>& drawn);
 
-// The same by the CUDA kernel, from logits in bfloat16, float16 or float32. rows, uniforms: those
-// of `draws`, on the device.
-void draw_tokens_cuda(const at::Tensor& logits, const SamplingParams& params, const int32_t* rows,
-                      const double* uniforms, std::span<const TokenDraw> draws,
-                      std::vector<DrawnToken>& drawn);
+// Hands such draws to the CUDA kernel, from logits in bfloat16, float16 or float32. work: all but
+// type, logits and vocab_size.
+void draw_tokens_cuda(const at::Tensor& logits, CudaDraw work);
+
+// Throws Error that names the token where logits were not finite for the CUDA kernel.
+void check_drawn(const at::Tensor& logits, std::span<const TokenDraw> draws,
+                 std::span<const DrawnToken> drawn);
 
 }  // namespace treepo

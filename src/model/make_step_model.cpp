@@ -8,8 +8,10 @@
 
 namespace treepo {
 
-std::unique_ptr<StepModel> make_step_model(const Decoder& decoder, const std::string& device) {
-  auto model = std::make_unique<TreeStepModel>(decoder);
+std::unique_ptr<StepModel> make_step_model(const Decoder& decoder, const std::string& device,
+                                           const EngineOptions& engine) {
+  auto model = std::make_unique<TreeStepModel>(
+      decoder, KernelChoice::best, engine.cuda_graphs ? CudaGraphs::on : CudaGraphs::off);
   if (!is_checked_device(device)) return model;
   if (decoder.device().is_cpu())
     return std::make_unique<CheckedStepModel>(

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <bit>
+
 namespace treepo {
 
 void StagedArrays::upload(c10::Device device) {
@@ -10,7 +12,14 @@ void StagedArrays::upload(c10::Device device) {
   const at::Tensor host =
       at::empty({count}, at::TensorOptions(at::kByte).pinned_memory(!device.is_cpu()));
   if (count > 0) std::memcpy(host.mutable_data_ptr(), bytes_.data(), bytes_.size());
-  device_ = host.to(device, /*non_blocking=*/true);
+  if (!device_.defined() || device_.numel() < count)
+    device_ = at::empty({static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(count)))},
+                        at::device(device).dtype(at::kByte));
+  device_.narrow(0, 0, count).copy_(host, /*non_blocking=*/true);
+}
+
+at::Tensor StagedArrays::host_bytes(int64_t offset, int64_t count) const {
+  return device_.narrow(0, offset, count).to(at::kCPU);
 }
 
 at::Tensor StagedArrays::int64_tensor(const Place& place) const {

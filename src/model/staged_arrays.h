@@ -8,11 +8,15 @@
 
 namespace treepo {
 
-// Host arrays that go to the device in one copy: add() them all, upload(), then ask for each.
+// Host arrays that go to the device in one copy: add() them all, upload(), then ask for each. The
+// memory there is kept, so arrays of the same sizes lie in the same places each time; what uses
+// them must be on the stream of the next upload.
 class StagedArrays {
  public:
   struct Place {
     int64_t offset = 0, count = 0;
+
+    bool operator==(const Place&) const = default;
   };
 
   void clear() { bytes_.clear(); }
@@ -41,10 +45,24 @@ class StagedArrays {
     return reinterpret_cast<const T*>(bytes + place.offset);
   }
   at::Tensor int64_tensor(const Place& place) const;  // of an array of int64_t
+  template <typename T>
+  T* mutable_at(const Place& place) {
+    return const_cast<T*>(at<T>(place));
+  }
+  // Waits for what the current stream was given, and brings the first `count` values back.
+  template <typename T>
+  void download(const Place& place, size_t count, std::vector<T>& values) const {
+    const at::Tensor bytes = host_bytes(place.offset, static_cast<int64_t>(count * sizeof(T)));
+    values.resize(count);
+    if (count > 0) std::memcpy(values.data(), bytes.const_data_ptr(), count * sizeof(T));
+  }
+  const void* memory() const { return device_.const_data_ptr(); }  // that all places count from
 
  private:
+  at::Tensor host_bytes(int64_t offset, int64_t count) const;
+
   std::vector<unsigned char> bytes_;
-  at::Tensor device_;  // uint8
+  at::Tensor device_;  // uint8, as long as the longest so far
 };
 
 }  // namespace treepo

@@ -46,6 +46,7 @@ struct StepProfile {
   double draw_seconds = 0;
   int64_t weight_bytes = 0;     // of weights that matrix products read, once for each step
   int64_t key_value_bytes = 0;  // of keys and values, each counted once for each step
+  int64_t replayed_steps = 0;   // as CUDA graphs: all of their time is in linear_seconds
 
   StepProfile& operator+=(const StepProfile& other) {
     linear_seconds += other.linear_seconds;
@@ -53,6 +54,7 @@ struct StepProfile {
     draw_seconds += other.draw_seconds;
     weight_bytes += other.weight_bytes;
     key_value_bytes += other.key_value_bytes;
+    replayed_steps += other.replayed_steps;
     return *this;
   }
   friend StepProfile operator-(StepProfile a, const StepProfile& b) {
@@ -61,6 +63,7 @@ struct StepProfile {
     a.draw_seconds -= b.draw_seconds;
     a.weight_bytes -= b.weight_bytes;
     a.key_value_bytes -= b.key_value_bytes;
+    a.replayed_steps -= b.replayed_steps;
     return a;
   }
 };

@@ -47,13 +47,13 @@ c10::ScalarType cache_dtype(const Decoder& decoder) {
 
 }  // namespace
 
-TreeStepModel::TreeStepModel(const Decoder& decoder, KernelChoice kernels)
+TreeStepModel::TreeStepModel(const Decoder& decoder, KernelChoice kernels, CudaGraphs graphs)
     : decoder_(decoder),
       kernels_(kernels),
       use_kernels_(kernels == KernelChoice::best && decoder.device().is_cpu()),
       weight_bytes_(bytes_of_products(decoder)) {
   if (kernels == KernelChoice::best && CudaStep::serves(decoder))
-    cuda_step_ = std::make_unique<CudaStep>(decoder);
+    cuda_step_ = std::make_unique<CudaStep>(decoder, graphs);
 }
 
 int32_t TreeStepModel::vocab_size() const {

@@ -28,7 +28,8 @@ class StepObserver {
 // at each step, so an update is seen at once; the decoder must outlive it. One step at a time.
 class TreeStepModel : public StepModel {
  public:
-  explicit TreeStepModel(const Decoder& decoder, KernelChoice kernels = KernelChoice::best);
+  explicit TreeStepModel(const Decoder& decoder, KernelChoice kernels = KernelChoice::best,
+                         CudaGraphs graphs = CudaGraphs::on);
 
   int32_t vocab_size() const override;
   int32_t max_positions() const override;

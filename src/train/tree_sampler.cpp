@@ -34,7 +34,7 @@ TreeSampler::TreeSampler(std::shared_ptr<const LoadedModel> model, const RunOpti
                          Purpose purpose)
     : model_(std::move(model)),
       text_{model_->tokenizer, model_->decoder.config().eos_token_ids},
-      step_model_(make_step_model(model_->decoder, options.model.device)),
+      step_model_(make_step_model(model_->decoder, options.model.device, options.engine)),
       engine_(*step_model_, rollout_settings(options, text_.eos_ids, purpose)) {}
 
 std::vector<SearchTree> TreeSampler::sample(std::span<const TrainingQuery> queries,

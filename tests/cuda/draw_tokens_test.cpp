@@ -5,6 +5,7 @@
 
 #include "each_device.h"
 #include "model/draw_tokens.h"
+#include "model/staged_arrays.h"
 #include "support/expect_error.h"
 
 namespace treepo {
@@ -23,9 +24,18 @@ std::vector<DrawnToken> draw_on(c10::Device device, const at::Tensor& logits,
   const at::Tensor there_rows = at::tensor(at::ArrayRef<int32_t>(rows), at::kInt).to(device);
   const at::Tensor there_uniforms =
       at::tensor(at::ArrayRef<double>(uniforms), at::kDouble).to(device);
+  StagedArrays arrays;
+  const auto place = arrays.add(std::vector<DrawnToken>(draws.size()));
+  arrays.upload(device);
+  const at::Tensor there = logits.to(device);
+  draw_tokens_cuda(there, {.num_draws = static_cast<int32_t>(draws.size()),
+                           .rows = there_rows.const_data_ptr<int32_t>(),
+                           .uniforms = there_uniforms.const_data_ptr<double>(),
+                           .params = params,
+                           .drawn = arrays.mutable_at<DrawnToken>(place)});
   std::vector<DrawnToken> drawn;
-  draw_tokens_cuda(logits.to(device), params, there_rows.const_data_ptr<int32_t>(),
-                   there_uniforms.const_data_ptr<double>(), draws, drawn);
+  arrays.download(place, draws.size(), drawn);
+  check_drawn(there, draws, drawn);
   return drawn;
 }
 

@@ -8,6 +8,13 @@ namespace treepo {
 // split.
 inline int emulated_multiprocessors = 2;
 
+// What was done with graphs so far; `fail`: recording throws.
+struct EmulatedGraphs {
+  int recorded = 0, replayed = 0, alive = 0;
+  bool fail = false;
+};
+inline EmulatedGraphs emulated_graphs;
+
 // The table of src/cuda/table.cu, of kernels compiled for the CPU and pointers to host memory.
 const CudaKernels& emulated_cuda_kernels();
 
