@@ -35,3 +35,4 @@ target_link_libraries(treepo_cuda PRIVATE
   "${TORCH_WHEEL_LIBRARY_DIR}/libtorch_cuda.so" "${TORCH_WHEEL_LIBRARY_DIR}/libc10_cuda.so"
   "${TORCH_WHEEL_LIBRARY_DIR}/libc10.so")
 set_target_properties(treepo_cuda PROPERTIES LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
+add_dependencies(treepo treepo_cuda)  # which opens it by name

@@ -17,7 +17,7 @@ const char* error_text(int error) {
 
 }  // namespace
 
-const treepo::CudaKernels* treepo_cuda_kernels() {
+const treepo::CudaKernels* treepo_cuda_kernels(uint64_t layout) {
   namespace cuda = treepo::cuda;
   static constexpr treepo::CudaKernels kTable = {
       .num_multiprocessors = num_multiprocessors,
@@ -37,5 +37,5 @@ const treepo::CudaKernels* treepo_cuda_kernels() {
       .packed_attention_forward = cuda::packed_attention_forward,
       .packed_attention_backward = cuda::packed_attention_backward,
       .make_graph_recorder = cuda::make_graph_recorder};
-  return &kTable;
+  return layout == treepo::cuda_table_layout() ? &kTable : nullptr;
 }

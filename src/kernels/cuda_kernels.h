@@ -182,10 +182,23 @@ struct CudaKernels {
   std::unique_ptr<CudaGraphRecorder> (*make_graph_recorder)(int device);
 };
 
+// Tells tables apart whose structs differ, so that a library of another build is not called.
+constexpr uint64_t cuda_table_layout() {
+  uint64_t layout = 1;
+  for (const uint64_t size :
+       {sizeof(CudaKernels), sizeof(CudaRotate), sizeof(CudaTreeAttention), sizeof(CudaTreeTile),
+        sizeof(CudaDraw), sizeof(DrawnToken), sizeof(CudaLogSoftmax), sizeof(CudaAdamW),
+        sizeof(CudaPackedAttention), sizeof(CudaQueryBlock), sizeof(CudaKeyTask),
+        sizeof(CudaKeyRun)})
+    layout = layout * 1'000'003 + size;
+  return layout;
+}
+
 }  // namespace treepo
 
 // The library's entry points; the program finds them by name.
 extern "C" {
-const treepo::CudaKernels* treepo_cuda_kernels();
+// Null where `layout` is not the library's cuda_table_layout().
+const treepo::CudaKernels* treepo_cuda_kernels(uint64_t layout);
 int treepo_cuda_device_report(int device, char* text, uint64_t size);
 }

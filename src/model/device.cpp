@@ -56,9 +56,11 @@ void open_cuda_library() {
                 kHint);
   const auto table =
       reinterpret_cast<decltype(&treepo_cuda_kernels)>(dlsym(library, "treepo_cuda_kernels"));
-  if (table == nullptr)
-    throw Error(fmt::format("the CUDA half is of another version: {}", dlerror()), kHint);
-  kernels = table();
+  kernels = table == nullptr ? nullptr : table(cuda_table_layout());
+  if (kernels == nullptr)
+    throw Error(fmt::format("the CUDA half, {}, is of another version than the program",
+                            cuda_library_path().string()),
+                "build both together: scripts/build cuda");
 }
 
 const CudaKernels* cuda_library_kernels() {
