@@ -47,10 +47,13 @@ inline __device__ void atomic_add(unsigned long long* to, unsigned long long val
   atomicAdd(to, value);
 }
 
-// 16 bytes from global to shared memory; there after commit_copies and wait_copies.
-inline __device__ void copy_16(void* shared, const void* from) {
+// 16 bytes from global to shared memory, or as many zeros; there after commit_copies and
+// wait_copies.
+inline __device__ void copy_16_or_zeros(void* shared, const void* from, bool copies) {
   const unsigned to = static_cast<unsigned>(__cvta_generic_to_shared(shared));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+  const int bytes = copies ? 16 : 0;  // to read
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes)
+               : "memory");
 }
 inline __device__ void commit_copies() {
   asm volatile("cp.async.commit_group;" ::: "memory");

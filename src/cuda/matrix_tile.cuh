@@ -23,22 +23,19 @@ inline constexpr int kTileStride = kColumns + 8;
 template <int kRows, int kColumns>
 inline constexpr int kTileBytes = kRows* kTileStride<kColumns> * 2;
 
-// Starts the copy of kRows rows of kColumns numbers; row_at(r) is where row r begins, or null for
-// zeros. The caller commits and waits. All threads of the block take part.
+// Starts the copy of kRows rows of kColumns numbers: row r < count from row_at(r), zeros for those
+// from count (at least 1) on. The caller commits and waits. All threads of the block take part.
 template <typename S, int kRows, int kColumns, unsigned kThreads, typename F>
-inline __device__ void copy_rows(S* tile, const F& row_at) {
+inline __device__ void copy_rows(S* tile, int count, const F& row_at) {
   constexpr int kEach = kColumns / 8;  // copies of a row
   static_assert(kRows * kEach % kThreads == 0);
 #pragma unroll
   for (int i = 0; i < kRows * kEach / static_cast<int>(kThreads); ++i) {
     const int item = i * static_cast<int>(kThreads) + static_cast<int>(threadIdx.x);
     const int row = item / kEach, column = item % kEach * 8;
-    const S* from = row_at(row);
-    S* to = tile + row * kTileStride<kColumns> + column;
-    if (from != nullptr)
-      copy_16(to, from + column);
-    else
-      *reinterpret_cast<Eight*>(to) = {};
+    const bool exists = row < count;
+    copy_16_or_zeros(tile + row * kTileStride<kColumns> + column, row_at(exists ? row : 0) + column,
+                     exists);
   }
 }
 

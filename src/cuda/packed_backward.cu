@@ -63,13 +63,11 @@ __global__ void __launch_bounds__(kPackedThreads) query_gradient_kernel(CudaPack
   const auto start_copy = [&](int index) {
     S* keys = stages + index % kStages * 2 * kTile;
     const auto of = [&](int32_t head) {
-      return [&, head](int row) -> const S* {
-        const int key = index * kKeys + row;
-        return key < block.num_keys ? rows.token(ids[key], head) : nullptr;
-      };
+      return [&, head](int row) { return rows.token(ids[index * kKeys + row], head); };
     };
-    copy_rows<S, kKeys, kDim, kPackedThreads>(keys, of(rows.key_head));
-    copy_rows<S, kKeys, kDim, kPackedThreads>(keys + kTile, of(rows.value_head));
+    const int count = block.num_keys - index * kKeys;
+    copy_rows<S, kKeys, kDim, kPackedThreads>(keys, count, of(rows.key_head));
+    copy_rows<S, kKeys, kDim, kPackedThreads>(keys + kTile, count, of(rows.value_head));
   };
 
   const float scale = work.scale * kLog2E;
@@ -134,18 +132,16 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
   const int32_t first_row = task.first_query * rows.group, end_row = task.end_query * rows.group;
 
   const auto of_keys = [&](int32_t head) {
-    return [&, head](int row) -> const S* {
-      return task.first_key + row < task.end_key ? rows.token(task.first_key + row, head) : nullptr;
-    };
+    return [&, head](int row) { return rows.token(task.first_key + row, head); };
   };
   const auto start_copy = [&](int32_t index) {
     S* queries = stages + index % kStages * 2 * kTile;
     const int32_t from = first_row + index * kRows;
-    copy_rows<S, kRows, kDim, kPackedThreads>(
-        queries, [&](int row) { return from + row < end_row ? rows.query(from + row) : nullptr; });
-    copy_rows<S, kRows, kDim, kPackedThreads>(queries + kTile, [&](int row) {
-      return from + row < end_row ? rows.grad_out(from + row) : nullptr;
-    });
+    const int count = end_row - from;
+    copy_rows<S, kRows, kDim, kPackedThreads>(queries, count,
+                                              [&](int row) { return rows.query(from + row); });
+    copy_rows<S, kRows, kDim, kPackedThreads>(queries + kTile, count,
+                                              [&](int row) { return rows.grad_out(from + row); });
   };
   // The first kRows threads fetch a row's terms each, a tile ahead of their use.
   const bool brings_terms = threadIdx.x < kRows;
@@ -164,8 +160,9 @@ __global__ void __launch_bounds__(kPackedThreads) key_gradient_kernel(CudaPacked
 
   float key_sums[kDim / 8][4] = {}, value_sums[kDim / 8][4] = {};
   const int32_t num_tiles = (end_row - first_row + kRows - 1) / kRows;
-  copy_rows<S, kCudaKeyBlock, kDim, kPackedThreads>(keys, of_keys(rows.key_head));
-  copy_rows<S, kCudaKeyBlock, kDim, kPackedThreads>(values, of_keys(rows.value_head));
+  const int num_keys = task.end_key - task.first_key;
+  copy_rows<S, kCudaKeyBlock, kDim, kPackedThreads>(keys, num_keys, of_keys(rows.key_head));
+  copy_rows<S, kCudaKeyBlock, kDim, kPackedThreads>(values, num_keys, of_keys(rows.value_head));
   if (brings_terms) terms[threadIdx.x] = fetch_terms(0);
   stream_tiles<kStages>(num_tiles, start_copy, [&](int32_t index) {
     const RowTerms next = fetch_terms(index + 1);

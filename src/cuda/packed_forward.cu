@@ -40,13 +40,11 @@ __global__ void __launch_bounds__(kPackedThreads, kDim == 64 ? 4 : 2)
   const auto start_copy = [&](int index) {
     S* keys = stages + index % kStages * 2 * kTile;
     const auto of = [&](int32_t head) {
-      return [&, head](int row) -> const S* {
-        const int key = index * kKeys + row;
-        return key < block.num_keys ? rows.token(ids[key], head) : nullptr;
-      };
+      return [&, head](int row) { return rows.token(ids[index * kKeys + row], head); };
     };
-    copy_rows<S, kKeys, kDim, kPackedThreads>(keys, of(rows.key_head));
-    copy_rows<S, kKeys, kDim, kPackedThreads>(keys + kTile, of(rows.value_head));
+    const int count = block.num_keys - index * kKeys;
+    copy_rows<S, kKeys, kDim, kPackedThreads>(keys, count, of(rows.key_head));
+    copy_rows<S, kKeys, kDim, kPackedThreads>(keys + kTile, count, of(rows.value_head));
   };
 
   OnlineSoftmax<S, kDim> result;

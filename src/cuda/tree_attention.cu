@@ -138,16 +138,16 @@ __device__ void attend_tile(const CudaTreeAttention& work, CudaTreeTile tile) {
   __syncthreads();
 
   const auto start_copy = [&](int index) {
-    const auto row_of = [&](const void* pages) {
-      return [&, pages](int row) -> const S* {
-        const int key = index * kKeys + row;
-        if (key >= tile.num_keys) return nullptr;
-        return static_cast<const S*>(pages) + int64_t{places[key]} * kDim;
+    const int32_t* const rows = places + index * kKeys;
+    const auto row_of = [rows](const void* pages) {
+      return [rows, pages](int row) {
+        return static_cast<const S*>(pages) + int64_t{rows[row]} * kDim;
       };
     };
+    const int count = tile.num_keys - index * kKeys;
     S* keys = stages + index % kStages * 2 * kTile;
-    copy_rows<S, kKeys, kDim, kThreads>(keys, row_of(work.keys));
-    copy_rows<S, kKeys, kDim, kThreads>(keys + kTile, row_of(work.values));
+    copy_rows<S, kKeys, kDim, kThreads>(keys, count, row_of(work.keys));
+    copy_rows<S, kKeys, kDim, kThreads>(keys + kTile, count, row_of(work.values));
   };
 
   OnlineSoftmax<S, kDim> result;

@@ -27,7 +27,7 @@ at::Tensor cuda_rms_norm(const at::Tensor& x, const at::Tensor& weight, double e
 
 CudaNormGradients cuda_rms_norm_backward(const at::Tensor& grad_out, const at::Tensor& x,
                                          const at::Tensor& weight, const at::Tensor& inverse_rms) {
-  constexpr int64_t kMostStrips = 512;
+  constexpr int64_t kMostStrips = 1024;
   const CudaKernels& kernels = *cuda_kernels_for(x);
   const int64_t n = x.size(-1), rows = x.numel() / n;
   const int64_t strips = std::min(rows, kMostStrips);

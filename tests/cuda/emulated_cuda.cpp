@@ -177,12 +177,12 @@ unsigned ballot(bool vote) {
   return votes;
 }
 
-void copy_16(void* shared, const void* from) {
+void copy_16_or_zeros(void* shared, const void* from, bool copies) {
   TREEPO_CHECK(
       reinterpret_cast<uintptr_t>(shared) % 16 == 0 && reinterpret_cast<uintptr_t>(from) % 16 == 0,
       "a copy of 16 bytes from {} to {}", from, shared);
   Copy copy{.to = shared, .bytes = {}};
-  std::memcpy(copy.bytes.data(), from, 16);
+  if (copies) std::memcpy(copy.bytes.data(), from, 16);
   grid.current->copies.back().push_back(copy);
 }
 

@@ -69,7 +69,7 @@ inline void atomic_add(unsigned long long* to, unsigned long long value) {
   *to += value;
 }
 
-void copy_16(void* shared, const void* from);
+void copy_16_or_zeros(void* shared, const void* from, bool copies);
 void commit_copies();
 void wait_copies_but(size_t pending);
 template <int kPending>

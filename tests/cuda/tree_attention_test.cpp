@@ -200,6 +200,18 @@ TEST_P(CudaTreeAttentionTest, PrefillBesideDecoding) {
   }
 }
 
+// Two prompts prefilled at once by models whose groups of seven heads do not fill a tile.
+TEST_P(CudaTreeAttentionTest, PrefillOfTwoPrompts) {
+  Case c{.work = {}, .shape = {14, 2, 64}, .num_queries = 300};
+  c.work.page_tokens = 16;
+  Maker maker(9);
+  maker.add_run(c, 150, [](int32_t query) { return query < 150 ? query + 1 : 0; });
+  maker.add_run(c, 150, [](int32_t query) { return query >= 150 ? query - 149 : 0; });
+  maker.shuffle_pages(c);
+  emulated_multiprocessors = 1;
+  compare(c, device);
+}
+
 TEST_P(CudaTreeAttentionTest, SurvivesLargeScores) {
   compare(random_case(3, {4, 2, 64}, 20, 150), device, 300);
 }
