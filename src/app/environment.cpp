@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 namespace treepo {
 
@@ -21,7 +22,10 @@ void settle_environment(char** argv) {
   bool changed =
       std::getenv("OMP_WAIT_POLICY") == nullptr && set_if_absent("GOMP_SPINCOUNT", "5000");
   changed |= set_if_absent("THP_MEM_ALLOC_ENABLE", "1");
-  if (changed) execv("/proc/self/exe", argv);
+  if (!changed) return;
+  std::error_code error;  // by its own path, or `ps` would call it "exe"
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  if (!error) execv(program.c_str(), argv);
 }
 
 }  // namespace treepo
