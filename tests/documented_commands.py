@@ -59,6 +59,8 @@ NOT_RUN = [
     (r"cmake --install .*", "needs a whole build; tests/library_use.py installs one", []),
     (r"bench/peers/(setup|sampling|training)\b.*", "installs and times other systems: hours",
      ["bench/peers/setup", "bench/peers/sampling", "bench/peers/training"]),
+    (r"python3 bench/peers/sampling_gpu .*", "needs a GPU", ["bench/peers/sampling_gpu"]),
+    (r"build/cuda/treepo .*", "needs a GPU", []),
     (r"tensorboard --logdir .*", "a server; tests/tensorboard_read.py reads the files", []),
     (r"hf download .*", "needs a network", []),
 ]
