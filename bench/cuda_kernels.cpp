@@ -10,6 +10,7 @@
 #include "model/decoder.h"
 #include "model/named_shapes.h"
 #include "model/tree_step_model.h"
+#include "whole_run.h"
 
 namespace treepo {
 namespace {
@@ -24,24 +25,11 @@ StepBatch decoding_step(int32_t trees, int32_t width, int32_t shared, int32_t ow
   TreeAttentionWork& work = batch.attention;
   work.page_tokens = kPageTokens;
   num_pages = 0;
-  const auto add_run = [&](int32_t tokens, int32_t first_row, int32_t rows) {
-    for (int32_t at = 0; at < tokens; at += kPageTokens) {
-      work.piece_page.push_back(num_pages++);
-      work.piece_tokens.push_back(std::min(kPageTokens, tokens - at));
-    }
-    work.run_piece_begin.push_back(static_cast<int32_t>(work.piece_page.size()));
-    work.run_tokens.push_back(tokens);
-    for (int32_t row = first_row; row < first_row + rows; ++row) {
-      work.pair_query.push_back(row);
-      work.pair_visible.push_back(tokens);
-    }
-    work.run_pair_begin.push_back(static_cast<int32_t>(work.pair_query.size()));
-  };
   for (int32_t tree = 0; tree < trees; ++tree) {
-    if (shared > 0) add_run(shared, tree * width, width);
+    if (shared > 0) add_whole_run(work, num_pages, shared, tree * width, width);
     for (int32_t path = 0; path < width; ++path) {
       const int32_t row = tree * width + path;
-      add_run(own, row, 1);
+      add_whole_run(work, num_pages, own, row, 1);
       batch.tokens.push_back(1 + row % 1000);
       batch.positions.push_back(shared + own - 1);
       batch.slots.push_back((num_pages - 1) * kPageTokens + (own - 1) % kPageTokens);

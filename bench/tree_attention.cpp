@@ -20,6 +20,7 @@
 #include "base/threads.h"
 #include "evaluate/machine_roof.h"
 #include "kernels/tree_attention.h"
+#include "whole_run.h"
 
 namespace treepo {
 namespace {
@@ -46,17 +47,7 @@ struct Trees {
   int32_t rows = 0, pages = 0;
 
   void add_run(int32_t tokens, int32_t first_row, int32_t num_rows) {
-    for (int32_t left = tokens; left > 0; left -= kPageTokens) {
-      work.piece_page.push_back(pages++);
-      work.piece_tokens.push_back(std::min(left, kPageTokens));
-    }
-    work.run_piece_begin.push_back(static_cast<int32_t>(work.piece_page.size()));
-    work.run_tokens.push_back(tokens);
-    for (int32_t row = first_row; row < first_row + num_rows; ++row) {
-      work.pair_query.push_back(row);
-      work.pair_visible.push_back(tokens);
-    }
-    work.run_pair_begin.push_back(static_cast<int32_t>(work.pair_query.size()));
+    add_whole_run(work, pages, tokens, first_row, num_rows);
   }
 
   int64_t unique_tokens() const {
