@@ -8,20 +8,21 @@
 
 namespace treepo {
 
+inline const char* isa_name(Isa isa) {
+  return isa == Isa::portable ? "portable" : isa == Isa::avx2 ? "avx2" : "avx512";
+}
+
 // Runs a test with the kernels of each instruction set that this machine has.
 class EachIsa : public testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {
-    if (cpu_isa() != GetParam()) GTEST_SKIP() << "this machine lacks it";
+    if (cpu_isa() != GetParam())
+      GTEST_SKIP() << "SKIPPED: the processor has no " << isa_name(GetParam());
   }
 
  private:
   IsaLimit limit_{GetParam()};
 };
-
-inline std::string isa_name(const testing::TestParamInfo<Isa>& isa) {
-  return isa.param == Isa::portable ? "portable" : isa.param == Isa::avx2 ? "avx2" : "avx512";
-}
 
 }  // namespace treepo
 
@@ -29,4 +30,4 @@ inline std::string isa_name(const testing::TestParamInfo<Isa>& isa) {
 #define TREEPO_EACH_ISA(SUITE)                                                                 \
   class SUITE : public EachIsa {};                                                             \
   INSTANTIATE_TEST_SUITE_P(Isa, SUITE, testing::Values(Isa::portable, Isa::avx2, Isa::avx512), \
-                           isa_name)
+                           [](const auto& suite) { return std::string(isa_name(suite.param)); })
