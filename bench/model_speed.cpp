@@ -107,10 +107,13 @@ double median_ms(int repetitions, const std::function<void()>& run) {
 }
 
 // The products of one forward pass over `rows` tokens and nothing else.
-void multiply(const Decoder& decoder, int64_t rows) {
-  for (const auto& [name, shape] : decoder.parameters().named_shapes())
-    if (shape.size() == 2)
-      at::ones({rows, shape[1]}).mm(decoder.head_weight().new_empty(shape).t());
+double products_ms(const Decoder& decoder, int64_t rows, int repetitions) {
+  std::vector<std::pair<at::Tensor, at::Tensor>> operands;
+  for (const auto& [name, tensor] : decoder.parameters().named_tensors())
+    if (tensor.dim() == 2) operands.emplace_back(at::ones({rows, tensor.size(1)}), tensor.t());
+  return median_ms(repetitions, [&] {
+    for (const auto& [x, weight] : operands) x.mm(weight);
+  });
 }
 
 bool kernels_agree(const Decoder& decoder, const StepBatch& batch, int32_t num_pages) {
@@ -156,10 +159,8 @@ void run(int repetitions) {
     const double both =
         median_ms(repetitions, [&] { packed_hidden(decoder, packed).sum().backward(); });
     const at::NoGradGuard no_gradients;
-    const double step_products =
-        median_ms(repetitions, [&] { multiply(decoder, batch.num_rows()); });
-    const double packed_products =
-        median_ms(repetitions, [&] { multiply(decoder, packed.size()); });
+    const double step_products = products_ms(decoder, batch.num_rows(), repetitions);
+    const double packed_products = products_ms(decoder, packed.size(), repetitions);
     fmt::print(
         "threads {}: step {:.2f} ms (products {:.2f}); packed forward {:.2f} ms (products "
         "{:.2f}), forward and backward {:.2f} ms\n",

@@ -19,6 +19,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 #include "evaluate/machine_roof.h"
+#include "kernels/aligned_vector.h"
 #include "kernels/tree_attention.h"
 #include "whole_run.h"
 
@@ -193,8 +194,8 @@ class Bench {
   const Trees& trees_;
   AttentionShape shape_;
   int64_t page_numbers_, layers_ = 0;
-  std::vector<S> keys_, values_;
-  std::vector<float> queries_, out_;
+  AlignedVector<S> keys_, values_;  // as tensors are
+  AlignedVector<float> queries_, out_;
 };
 
 double product_rate() {

@@ -6,9 +6,9 @@
 #include <limits>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
+#include "kernels/aligned_vector.h"
 #include "kernels/isa.h"
 #include "kernels/linear_block.h"
 #include "kernels/parallel.h"
@@ -29,7 +29,7 @@ const Arithmetic<S>* wide_rows(const S* x, int64_t count) {
   if constexpr (std::is_same_v<S, T>) {
     return x;
   } else {
-    thread_local std::vector<T> copy;
+    thread_local AlignedVector<T> copy;
     if (copy.size() < static_cast<size_t>(count)) copy.resize(static_cast<size_t>(count));
     T* to = copy.data();
     parallel_rows(count, count, [&](int64_t begin, int64_t end) {
@@ -42,7 +42,7 @@ const Arithmetic<S>* wide_rows(const S* x, int64_t count) {
 // Room for the weights of one panel, this thread's own.
 template <typename T>
 T* panel_scratch() {
-  thread_local std::vector<T> room(static_cast<size_t>(kLinearPanel * kLinearInner));
+  thread_local AlignedVector<T> room(static_cast<size_t>(kLinearPanel * kLinearInner));
   return room.data();
 }
 

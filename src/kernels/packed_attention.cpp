@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "kernels/aligned_vector.h"
 #include "kernels/bfloat16.h"
 #include "kernels/isa.h"
 #include "kernels/packed_block.h"
@@ -44,7 +45,7 @@ PackedBlock<T> make_block(const PackedAttentionPlan& plan, const AttentionShape&
                          .lse_offset = kv_head * group,
                          .scale = scale,
                          .scratch = nullptr};
-  thread_local std::vector<T> scratch;
+  thread_local AlignedVector<T> scratch;
   if (const auto needed = static_cast<size_t>(made.scratch_elements()); scratch.size() < needed)
     scratch.resize(needed);
   made.scratch = scratch.data();

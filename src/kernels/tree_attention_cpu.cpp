@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "kernels/aligned_vector.h"
 #include "kernels/bfloat16.h"
 #include "kernels/isa.h"
 #include "kernels/parallel.h"
@@ -52,7 +53,7 @@ class TreeAttention {
 
   void run(T* out) {
     // Kept from call to call; several hundred KiB for a few hundred rows.
-    thread_local std::vector<T> partial;
+    thread_local AlignedVector<T> partial;
     const auto needed = static_cast<size_t>(num_rows_ * (padded_dim_ + 2));
     if (partial.size() < needed) partial.resize(needed);
     sums_ = partial.data();
@@ -62,13 +63,20 @@ class TreeAttention {
     const auto num_chunks = static_cast<int64_t>(chunks_.size());
     const int64_t operations = 2 * pair_keys_ * group_ * kv_heads_ * head_dim_ + 128 * num_rows_;
     constexpr int64_t kAtOnce = 4;
-    parallel_tasks((num_chunks + kAtOnce - 1) / kAtOnce * kv_heads_, operations, [&](int64_t task) {
+    const int64_t num_tasks = (num_chunks + kAtOnce - 1) / kAtOnce * kv_heads_;
+    parallel_tasks(num_tasks, operations, [&](int64_t task) {
+      // From both ends in turn: many queries share the first chunks of a tree, few the last ones,
+      // and a thread that computes leaves memory to one that reads.
+      task = task % 2 == 0 ? task / 2 : num_tasks - 1 - task / 2;
       const int64_t first = task / kv_heads_ * kAtOnce;
-      for (int64_t c = first; c < std::min(first + kAtOnce, num_chunks); ++c)
-        run_chunk(chunks_[static_cast<size_t>(c)], task % kv_heads_);
+      const int64_t count = std::min(kAtOnce, num_chunks - first);
+      TreeChunk<T, S> chunks[kAtOnce];
+      for (int64_t c = 0; c < count; ++c)
+        chunks[c] = make_chunk(chunks_[static_cast<size_t>(first + c)], task % kv_heads_);
+      TREEPO_FOR_ISA(tree_chunks<T, S>)(chunks, count);
     });
     parallel_rows(num_queries_, num_rows_ * padded_dim_, [&](int64_t begin, int64_t end) {
-      thread_local std::vector<T> weights;
+      thread_local AlignedVector<T> weights;
       weights.resize(most_parts_ + 64 / sizeof(T));
       for (int64_t query = begin; query < end; ++query) {
         const int64_t first = part_begin_[static_cast<size_t>(query)];
@@ -136,34 +144,34 @@ class TreeAttention {
     });
   }
 
-  void run_chunk(const ChunkId& id, int64_t kv_head) const {
+  // Its scratch is the calling thread's.
+  TreeChunk<T, S> make_chunk(const ChunkId& id, int64_t kv_head) const {
     const int32_t first_pair = work_.run_pair_begin[static_cast<size_t>(id.run)];
     const int64_t first_row = id.first_row + kv_head * run_pairs(id.run) * group_;
     const int64_t page_head = work_.page_tokens * head_dim_;
-    thread_local std::vector<T> scratch;
+    thread_local AlignedVector<T> scratch;
     scratch.resize(static_cast<size_t>(2 * kTreeTile * padded_dim_));
-    const TreeChunk<T, S> chunk = {.pair_query = work_.pair_query.data() + first_pair,
-                                   .pair_visible = work_.pair_visible.data() + first_pair,
-                                   .num_pairs = run_pairs(id.run),
-                                   .first_key = id.first_key,
-                                   .piece_page = work_.piece_page.data() + id.first_piece,
-                                   .piece_tokens = work_.piece_tokens.data() + id.first_piece,
-                                   .num_pieces = id.num_pieces,
-                                   .group = group_,
-                                   .head_dim = head_dim_,
-                                   .padded_dim = padded_dim_,
-                                   .page_tokens = work_.page_tokens,
-                                   .queries = queries_ + kv_head * group_ * head_dim_,
-                                   .query_stride = query_stride_,
-                                   .keys = keys_ + kv_head * page_head,
-                                   .values = values_ + kv_head * page_head,
-                                   .page_stride = kv_heads_ * page_head,
-                                   .scale = scale_,
-                                   .scratch = scratch.data(),
-                                   .largest = largest_ + first_row,
-                                   .totals = totals_ + first_row,
-                                   .sums = sums_ + first_row * padded_dim_};
-    TREEPO_FOR_ISA(tree_chunk<T, S>)(chunk);
+    return {.pair_query = work_.pair_query.data() + first_pair,
+            .pair_visible = work_.pair_visible.data() + first_pair,
+            .num_pairs = run_pairs(id.run),
+            .first_key = id.first_key,
+            .piece_page = work_.piece_page.data() + id.first_piece,
+            .piece_tokens = work_.piece_tokens.data() + id.first_piece,
+            .num_pieces = id.num_pieces,
+            .group = group_,
+            .head_dim = head_dim_,
+            .padded_dim = padded_dim_,
+            .page_tokens = work_.page_tokens,
+            .queries = queries_ + kv_head * group_ * head_dim_,
+            .query_stride = query_stride_,
+            .keys = keys_ + kv_head * page_head,
+            .values = values_ + kv_head * page_head,
+            .page_stride = kv_heads_ * page_head,
+            .scale = scale_,
+            .scratch = scratch.data(),
+            .largest = largest_ + first_row,
+            .totals = totals_ + first_row,
+            .sums = sums_ + first_row * padded_dim_};
   }
 
   const TreeAttentionWork& work_;

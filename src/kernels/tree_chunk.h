@@ -39,7 +39,6 @@ struct TreeChunk {
   T *largest, *totals, *sums;
 
   int64_t rows() const { return num_pairs * group; }
-  int64_t row_visible(int64_t row) const { return pair_visible[row / group]; }
 };
 
 // Where a query's partial results of one chunk lie: row base + kv_head * kv_stride + head in group.
