@@ -12,6 +12,7 @@
 #include <span>
 #include <vector>
 
+#include "base/large_blocks.h"
 #include "grown_tree.h"
 #include "learn/update.h"
 
@@ -90,6 +91,7 @@ bool measure(const GrownShape& shape, int repetitions) {
 }  // namespace treepo
 
 int main(int argc, char** argv) {
+  treepo::give_back_large_blocks();  // as the program does
   const int repetitions = argc > 1 ? std::max(1, std::atoi(argv[1])) : 15;
   fmt::print("{} threads, float32, quickstart model; medians of {} alternating updates\n",
              at::get_num_threads(), repetitions);

@@ -1,8 +1,9 @@
 // Peak memory of one update (pack, forward, backward, optimiser step) against what it must hold,
 // and what a chunk of the loss head costs. Each case runs in a process of its own, whose peak is
 // reset before the update.
-// Usage: bench_update_memory [SHAPE, 0.5b by default] [TOKENS, 4096 by default]   peaks
-//        bench_update_memory --head                                              the loss head
+// Usage: bench_update_memory [SHAPE, 0.5b by default] [TOKENS, 4096 by default] [DTYPE, all] peaks
+//        bench_update_memory --head                                                     the loss
+//        head
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -21,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "base/large_blocks.h"
 #include "base/random.h"
 #include "base/timer.h"
 #include "learn/update.h"
@@ -189,7 +191,7 @@ bool measure_heads() {
   return good;
 }
 
-bool measure_updates(const std::string& shape, int64_t tokens) {
+bool measure_updates(const std::string& shape, int64_t tokens, const std::string& only_dtype) {
   fmt::print(
       "{}, MiB; layer inputs are what activation checkpointing keeps\n"
       "dtype     checkpoint chunk tokens   weights gradients optimiser layer inputs   sum     peak "
@@ -198,7 +200,8 @@ bool measure_updates(const std::string& shape, int64_t tokens) {
       shape);
   bool good = true;
   for (const auto dtype : {at::kBFloat16, at::kFloat})
-    for (const bool checkpoint : {true, false})
+    for (const bool checkpoint : {true, false}) {
+      if (!only_dtype.empty() && only_dtype != dtype_name(dtype)) continue;
       good = apart([&] {
                measure_update({.shape = shape,
                                .dtype = dtype,
@@ -207,6 +210,7 @@ bool measure_updates(const std::string& shape, int64_t tokens) {
                                .tokens = tokens});
              }) &&
              good;
+    }
   return good;
 }
 
@@ -215,8 +219,11 @@ bool measure_updates(const std::string& shape, int64_t tokens) {
 
 int main(int argc, char** argv) {
   using namespace treepo;
+  give_back_large_blocks();  // as the program does
   if (argc > 1 && std::strcmp(argv[1], "--head") == 0) return measure_heads() ? 0 : 1;
   const std::string shape = argc > 1 ? argv[1] : "0.5b";
   const int64_t tokens = argc > 2 ? std::atoll(argv[2]) : 4096;
-  return measure_updates(shape, std::max<int64_t>(tokens, kTreeTokens)) ? 0 : 1;
+  return measure_updates(shape, std::max<int64_t>(tokens, kTreeTokens), argc > 3 ? argv[3] : "")
+             ? 0
+             : 1;
 }

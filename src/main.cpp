@@ -1,7 +1,9 @@
 #include "app/command_line.h"
 #include "app/environment.h"
+#include "base/large_blocks.h"
 
 int main(int argc, char** argv) {
   treepo::settle_environment(argv);
+  treepo::give_back_large_blocks();
   return treepo::run_command_line(argc, argv);
 }

@@ -16,14 +16,15 @@ namespace treepo {
 
 namespace {
 
-constexpr int64_t kExpCost = 8;  // operations that one exponential is worth
+// Operations that one number is worth: read and written, or with an exponential.
+constexpr int64_t kPassCost = 8, kExpCost = 8;
 
 }  // namespace
 
 template <typename S>
 void rms_norm_cpu(const S* x, const S* weight, Arithmetic<S> eps, int64_t rows, int64_t n, S* out,
                   Arithmetic<S>* inverse_rms) {
-  parallel_rows(rows, rows * n, [&](int64_t begin, int64_t end) {
+  parallel_rows(rows, rows * n * kPassCost, [&](int64_t begin, int64_t end) {
     TREEPO_FOR_ISA(rms_norm<S>)(x, weight, eps, begin, end, n, out, inverse_rms);
   });
 }
@@ -37,7 +38,7 @@ void rms_norm_backward_cpu(const S* grad_out, const S* x, const S* weight,
   constexpr int64_t kBlock = 256;
   const int64_t blocks = (rows + kBlock - 1) / kBlock;
   std::vector<T> sums(static_cast<size_t>(blocks * n));
-  parallel_tasks(blocks, 2 * rows * n, [&](int64_t block) {
+  parallel_tasks(blocks, 2 * rows * n * kPassCost, [&](int64_t block) {
     TREEPO_FOR_ISA(rms_norm_backward<S>)
     (grad_out, x, weight, inverse_rms, block * kBlock, std::min(rows, (block + 1) * kBlock), n,
      grad_x, sums.data() + block * n);
@@ -51,7 +52,7 @@ template <typename S>
 void rotate_cpu(const S* x, const Arithmetic<S>* table, int64_t rows, int64_t heads,
                 int64_t rotated_heads, int64_t head_dim, bool inverse, S* out) {
   using T = Arithmetic<S>;
-  parallel_rows(rows, rows * heads * head_dim, [&](int64_t begin, int64_t end) {
+  parallel_rows(rows, rows * heads * head_dim * kPassCost, [&](int64_t begin, int64_t end) {
     TREEPO_FOR_ISA(rotate<S>)
     (x, table, begin, end, heads, rotated_heads, head_dim, inverse ? T{-1} : T{1}, out);
   });
@@ -59,7 +60,7 @@ void rotate_cpu(const S* x, const Arithmetic<S>* table, int64_t rows, int64_t he
 
 template <typename S>
 void swiglu_cpu(const S* gate_up, int64_t rows, int64_t n, S* out) {
-  parallel_rows(rows, rows * n * kExpCost, [&](int64_t begin, int64_t end) {
+  parallel_rows(rows, rows * n * (kPassCost + kExpCost), [&](int64_t begin, int64_t end) {
     TREEPO_FOR_ISA(swiglu<S>)(gate_up, begin, end, n, out);
   });
 }
@@ -67,7 +68,7 @@ void swiglu_cpu(const S* gate_up, int64_t rows, int64_t n, S* out) {
 template <typename S>
 void swiglu_backward_cpu(const S* grad_out, const S* gate_up, int64_t rows, int64_t n,
                          S* grad_gate_up) {
-  parallel_rows(rows, rows * n * kExpCost, [&](int64_t begin, int64_t end) {
+  parallel_rows(rows, rows * n * (kPassCost + kExpCost), [&](int64_t begin, int64_t end) {
     TREEPO_FOR_ISA(swiglu_backward<S>)(grad_out, gate_up, begin, end, n, grad_gate_up);
   });
 }

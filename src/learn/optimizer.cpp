@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <type_traits>
 
 #include "base/error.h"
@@ -65,7 +66,8 @@ Coefficients<T> coefficients(const OptimizerOptions& options, double learning_ra
           .step_size = static_cast<T>(learning_rate / correction1)};
 }
 
-// sqrt as one instruction: a call that may set errno keeps the loop from being vectorised.
+// sqrt as one instruction: a call that may set errno keeps the loop from being vectorised, and one
+// of std::sqrt is not inlined into a function of other options.
 #if defined(__GNUC__) && !defined(__clang__)
 #define TREEPO_NO_MATH_ERRNO __attribute__((optimize("no-math-errno")))
 #else
@@ -80,8 +82,12 @@ TREEPO_NO_MATH_ERRNO void update_block(T* weights, const T* gradients, T* m, T* 
     const T g = gradients[i] * c.gradient_scale;
     m[i] += c.beta1_rest * (g - m[i]);
     v[i] = v[i] * c.beta2 + c.beta2_rest * g * g;
-    weights[i] =
-        weights[i] * c.keep - c.step_size * (m[i] / (std::sqrt(v[i]) * c.root_scale + c.epsilon));
+    T root;
+    if constexpr (std::is_same_v<T, float>)
+      root = __builtin_sqrtf(v[i]);
+    else
+      root = __builtin_sqrt(v[i]);
+    weights[i] = weights[i] * c.keep - c.step_size * (m[i] / (root * c.root_scale + c.epsilon));
   }
 }
 
@@ -95,31 +101,36 @@ void round_block(const float* from, Half* to, int64_t size) {
   }
 }
 
-// rounded: weights of half width that follow `weights`; null: none.
-template <typename T, typename Half = BFloat16>
+// Parts of the ranges that one thread takes in turn.
+std::vector<ParameterRange> cached_blocks(std::span<const ParameterRange> ranges) {
+  std::vector<ParameterRange> blocks;
+  for (const ParameterRange& range : ranges)
+    for (int64_t at = range.begin; at < range.end; at += kCachedBlock)
+      blocks.push_back(
+          {.begin = at, .end = std::min(range.end, at + kCachedBlock), .decay = range.decay});
+  return blocks;
+}
+
+// numbers(decay): the coefficients. rounded: weights of half width that follow `weights`; null:
+// none.
+template <typename T, typename Numbers, typename Half = BFloat16>
 void update_cpu(const at::Tensor& weights, const at::Tensor& gradients, const AdamWState& state,
-                const ParameterRange& range, const Coefficients<T>& c, Half* rounded = nullptr) {
+                std::span<const ParameterRange> ranges, const Numbers& numbers,
+                Half* rounded = nullptr) {
   T* w = weights.data_ptr<T>();
   const T* g = gradients.const_data_ptr<T>();
   T* m = state.first_moment.data_ptr<T>();
   T* v = state.second_moment.data_ptr<T>();
-  at::parallel_for(range.begin, range.end, kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t at = begin; at < end; at += kCachedBlock) {
-      const int64_t size = std::min(kCachedBlock, end - at);
-      update_block(w + at, g + at, m + at, v + at, size, c);
+  const Coefficients<T> plain = numbers(false), decaying = numbers(true);
+  const std::vector<ParameterRange> blocks = cached_blocks(ranges);
+  at::parallel_for(0, std::ssize(blocks), kGrain / kCachedBlock, [&](int64_t first, int64_t last) {
+    for (int64_t i = first; i < last; ++i) {
+      const auto [at, end, decay] = blocks[static_cast<size_t>(i)];
+      update_block(w + at, g + at, m + at, v + at, end - at, decay ? decaying : plain);
       if constexpr (std::is_same_v<T, float>)
-        if (rounded != nullptr) round_block(w + at, rounded + at, size);
+        if (rounded != nullptr) round_block(w + at, rounded + at, end - at);
     }
   });
-}
-
-// The float32 copy and the weights that follow it.
-void update_master_cpu(at::Tensor& weights, const at::Tensor& gradients, const AdamWState& state,
-                       const ParameterRange& range, const Coefficients<float>& c) {
-  if (weights.scalar_type() == at::kBFloat16)
-    update_cpu(state.master, gradients, state, range, c, mutable_elements<BFloat16>(weights));
-  else
-    update_cpu(state.master, gradients, state, range, c, weights.data_ptr<c10::Half>());
 }
 
 void update_by_operations(at::Tensor weights, const at::Tensor& gradients, at::Tensor m,
@@ -241,6 +252,10 @@ StepReport AdamW::step(double learning_rate) {
 void AdamW::update(double learning_rate, double gradient_scale) {
   const bool has_master = state_.master.defined();
   const at::Tensor& target = has_master ? state_.master : weights_;
+  if (target.is_cpu()) {
+    update_on_cpu(learning_rate, gradient_scale);
+    return;
+  }
   const CudaKernels* const kernels = cuda_kernels_of(target);
   for (const ParameterRange& range : ranges_) {
     const auto c = [&]<typename T>(T) {
@@ -249,21 +264,34 @@ void AdamW::update(double learning_rate, double gradient_scale) {
     if (kernels != nullptr) {
       update_cuda(*kernels, target, has_master ? weights_ : at::Tensor(), gradients_, state_, range,
                   c(float{}));
-    } else if (!target.is_cpu()) {
+    } else {
       const auto part = [&](const at::Tensor& t) {
         return t.narrow(0, range.begin, range.end - range.begin);
       };
       update_by_operations(part(target), part(gradients_), part(state_.first_moment),
                            part(state_.second_moment), c(double{}));
       if (has_master) part(weights_).copy_(part(state_.master));
-    } else if (has_master) {
-      update_master_cpu(weights_, gradients_, state_, range, c(float{}));
-    } else if (target.scalar_type() == at::kFloat) {
-      update_cpu<float>(target, gradients_, state_, range, c(float{}));
-    } else {
-      update_cpu<double>(target, gradients_, state_, range, c(double{}));
     }
   }
+}
+
+void AdamW::update_on_cpu(double learning_rate, double gradient_scale) {
+  const auto numbers = [&]<typename T>(T) {
+    return [=, this](bool decay) {
+      return coefficients<T>(options_, learning_rate, gradient_scale, decay, state_.steps);
+    };
+  };
+  const c10::ScalarType type = weights_.scalar_type();
+  if (type == at::kDouble)
+    update_cpu<double>(weights_, gradients_, state_, ranges_, numbers(double{}));
+  else if (type == at::kFloat)
+    update_cpu<float>(weights_, gradients_, state_, ranges_, numbers(float{}));
+  else if (type == at::kBFloat16)
+    update_cpu<float>(state_.master, gradients_, state_, ranges_, numbers(float{}),
+                      mutable_elements<BFloat16>(weights_));
+  else
+    update_cpu<float>(state_.master, gradients_, state_, ranges_, numbers(float{}),
+                      weights_.data_ptr<c10::Half>());
 }
 
 void AdamW::restore(const AdamWState& state) {

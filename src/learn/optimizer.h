@@ -49,6 +49,7 @@ class AdamW {
 
  private:
   void update(double learning_rate, double gradient_scale);
+  void update_on_cpu(double learning_rate, double gradient_scale);
 
   at::Tensor weights_, gradients_;
   std::vector<ParameterRange> ranges_;

@@ -210,7 +210,7 @@ class TokenLogprobsFunction : public torch::autograd::Function<TokenLogprobsFunc
                                                          : KernelChoice::tensor_operations);
       scatter_targets(d_logits, chunk, target_source, target_token, d_targets.div(temperature));
       if (wants_weight) d_weight.addmm_(d_logits.t(), projection.hidden.to(d_logits.scalar_type()));
-      d_hidden.index_copy_(0, chunk_rows, d_logits.to(hidden.scalar_type()).matmul(head_weight));
+      d_hidden.index_copy_(0, chunk_rows, input_gradient(d_logits, head_weight));
     };
     for_each_chunk(rows.numel(), target_source, ctx->saved_data["chunk"].toInt(), back);
     if (!wants_weight || sink.defined()) return {d_hidden, {}, {}, {}, {}, {}};

@@ -194,21 +194,20 @@ at::Tensor Decoder::embedded(const at::Tensor& tokens) const {
 }
 
 // rows: only these go on after attention.
-at::Tensor Decoder::run_layer(size_t index, at::Tensor x, const at::Tensor& rope,
-                              AttentionLayer& attention, const std::optional<at::Tensor>& rows,
-                              KernelChoice kernels) const {
+at::Tensor Decoder::attended(size_t index, at::Tensor x, const at::Tensor& rope,
+                             AttentionLayer& attention, const std::optional<at::Tensor>& rows,
+                             KernelChoice kernels) const {
   const Layer& layer = layers_[index];
   const at::Tensor normed =
       rms_norm(x, parameters_.tensor(layer.input_norm), config_.rms_norm_eps, kernels);
   const at::Tensor qkv = queries_keys_values(layer, normed, kernels);
-  at::Tensor attended = attention.rotate_and_attend(
-      static_cast<int64_t>(index), qkv, rope, config_.num_heads + config_.num_kv_heads, kernels);
+  at::Tensor found = attention.rotate_and_attend(static_cast<int64_t>(index), qkv, rope,
+                                                 config_.num_heads + config_.num_kv_heads, kernels);
   if (rows) {
-    attended = attended.index_select(0, *rows);
+    found = found.index_select(0, *rows);
     x = x.index_select(0, *rows);
   }
-  x = projected(attended, layer.output_weight, layer.output_bias, kernels, x);
-  return mlp(layer, x, kernels);
+  return projected(found, layer.output_weight, layer.output_bias, kernels, x);
 }
 
 at::Tensor Decoder::hidden(const at::Tensor& tokens, const at::Tensor& positions,
@@ -218,7 +217,8 @@ at::Tensor Decoder::hidden(const at::Tensor& tokens, const at::Tensor& positions
   at::Tensor x = embedded(tokens);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const bool last = i + 1 == layers_.size();  // its end serves no row that is not asked for
-    x = run_layer(i, x, rope, attention, last ? rows : std::nullopt, kernels);
+    x = attended(i, x, rope, attention, last ? rows : std::nullopt, kernels);
+    x = mlp(layers_[i], x, kernels);
   }
   return rms_norm(x, parameters_.tensor(final_norm_), config_.rms_norm_eps, kernels);
 }
@@ -230,9 +230,13 @@ at::Tensor Decoder::hidden_recomputed(const at::Tensor& tokens, const at::Tensor
   // Under adapters the embedding is frozen, but what follows has gradients.
   if (at::GradMode::is_enabled() && !x.requires_grad()) x = x.detach().set_requires_grad(true);
   for (size_t i = 0; i < layers_.size(); ++i)
-    x = recomputed(x, [this, i, rope, attention](const at::Tensor& input) {
-      return run_layer(i, input, rope, *attention, {}, KernelChoice::best);
-    });
+    x = recomputed(
+        x,
+        [this, i, rope, attention](const at::Tensor& input) {
+          return attended(i, input, rope, *attention, {}, KernelChoice::best);
+        },
+        [this, i](const at::Tensor& input) { return mlp(layers_[i], input, KernelChoice::best); },
+        kRecomputedRows);
   return rms_norm(x, parameters_.tensor(final_norm_), config_.rms_norm_eps);
 }
 

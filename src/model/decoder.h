@@ -30,6 +30,9 @@ class AttentionLayer {
                                        int64_t rotated_heads, KernelChoice kernels);
 };
 
+// Tokens whose gate, up and product exist at once where layers are run again.
+inline constexpr int64_t kRecomputedRows = 1024;
+
 // Llama, Qwen2, Qwen3 and Mistral. Runs any set of tokens, each with its position; which of them
 // see which is the AttentionLayer's business.
 class Decoder {
@@ -52,8 +55,9 @@ class Decoder {
 
   Decoder copy_on(c10::Device device) const;  // the same weights there
 
-  // The same with less memory for the backward pass, which runs each layer again from its input:
-  // gradients are equal bit by bit. The decoder must outlive it.
+  // The same with less memory for the backward pass, which runs each layer again from its input,
+  // its feed-forward part for kRecomputedRows tokens at a time: gradients are equal bit by bit up
+  // to that many tokens, and sums of another order beyond. The decoder must outlive it.
   at::Tensor hidden_recomputed(const at::Tensor& tokens, const at::Tensor& positions,
                                std::shared_ptr<AttentionLayer> attention) const;
 
@@ -102,9 +106,8 @@ class Decoder {
                                  KernelChoice kernels) const;
   at::Tensor mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels) const;
   at::Tensor embedded(const at::Tensor& tokens) const;
-  at::Tensor run_layer(size_t index, at::Tensor x, const at::Tensor& rope,
-                       AttentionLayer& attention, const std::optional<at::Tensor>& rows,
-                       KernelChoice kernels) const;
+  at::Tensor attended(size_t index, at::Tensor x, const at::Tensor& rope, AttentionLayer& attention,
+                      const std::optional<at::Tensor>& rows, KernelChoice kernels) const;
 
   ModelConfig config_;
   ParameterStore parameters_;

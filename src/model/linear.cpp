@@ -4,6 +4,7 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "base/error.h"
@@ -59,30 +60,6 @@ Optional if_defined(const at::Tensor& x) {
   return x.defined() ? Optional(x) : Optional();
 }
 
-// bfloat16 whose products are float32's.
-struct HalfLinear : torch::autograd::Function<HalfLinear> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            const Optional& bias, const Optional& residual) {
-    ctx->save_for_backward({x, weight});
-    ctx->saved_data["bias"] = bias.has_value();
-    ctx->saved_data["residual"] = residual.has_value();
-    return run_linear(x, weight, bias.value_or(at::Tensor()), residual.value_or(at::Tensor()));
-  }
-
-  static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1];
-    const at::Tensor grad = grads[0].to(at::kFloat);
-    variable_list results(4);
-    if (ctx->needs_input_grad(0)) results[0] = grad.mm(weight.to(at::kFloat)).to(x.scalar_type());
-    if (ctx->needs_input_grad(1))
-      results[1] = grad.t().mm(x.to(at::kFloat)).to(weight.scalar_type());
-    if (ctx->saved_data["bias"].toBool()) results[2] = grad.sum(0).to(x.scalar_type());
-    if (ctx->saved_data["residual"].toBool()) results[3] = grads[0];
-    return results;
-  }
-};
-
 at::Tensor library_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                           const at::Tensor& residual) {
   if (!residual.defined())
@@ -91,11 +68,20 @@ at::Tensor library_linear(const at::Tensor& x, const at::Tensor& weight, const a
   return bias.defined() ? sum + bias : sum;
 }
 
-// Half width on a GPU, where gradients of weight and bias are added to float32 sums.
-struct SummedLinear : torch::autograd::Function<SummedLinear> {
+// Half width on the CPU: whether products are made of copies in float32.
+bool widens(const at::Tensor& x) {
+  return x.is_cpu() && (x.scalar_type() == at::kHalf ||
+                        (x.scalar_type() == at::kBFloat16 && !cpu_multiplies_bfloat16()));
+}
+
+// Half width whose gradients are not autograd's: on a GPU with float32 sums to add to, and on CPUs
+// that multiply in float32.
+struct HalfLinear : torch::autograd::Function<HalfLinear> {
   static bool serves(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                     const LinearGradients& gradients) {
-    return at::GradMode::is_enabled() && weight.requires_grad() && gradients.weight.defined() &&
+                     KernelChoice kernels, const LinearGradients& gradients) {
+    if (kernels != KernelChoice::best || !at::GradMode::is_enabled()) return false;
+    if (x.is_cpu()) return x.scalar_type() == at::kBFloat16 && has_kernel(x, weight, kernels);
+    return weight.requires_grad() && gradients.weight.defined() &&
            gradients.bias.defined() == bias.defined() && cuda_kernels_for(x) != nullptr;
   }
 
@@ -104,20 +90,33 @@ struct SummedLinear : torch::autograd::Function<SummedLinear> {
                             const LinearGradients& gradients) {
     ctx->save_for_backward({x, weight});
     ctx->saved_data["weight"] = gradients.weight;
+    ctx->saved_data["has_bias"] = bias.has_value();
     ctx->saved_data["bias"] = gradients.bias;
     ctx->saved_data["residual"] = residual.has_value();
-    return library_linear(x, weight, bias.value_or(at::Tensor()), residual.value_or(at::Tensor()));
+    return (x.is_cpu() ? run_linear : library_linear)(x, weight, bias.value_or(at::Tensor()),
+                                                      residual.value_or(at::Tensor()));
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
-    const at::Tensor &x = saved[0], &weight = saved[1], &grad = grads[0];
-    add_weight_gradient(ctx->saved_data["weight"].toTensor(), grad, x);
-    const at::Tensor bias = ctx->saved_data["bias"].toTensor();
-    if (bias.defined()) bias.add_(grad.sum(0, /*keepdim=*/false, bias.scalar_type()));
+    const at::Tensor &x = saved[0], &weight = saved[1];
+    const c10::ScalarType multiplied = widens(x) ? at::kFloat : x.scalar_type();
+    const at::Tensor grad = grads[0].to(multiplied);
     variable_list results(5);
-    if (ctx->needs_input_grad(0)) results[0] = grad.mm(weight);
-    if (ctx->saved_data["residual"].toBool()) results[3] = grad;
+    if (ctx->needs_input_grad(0)) results[0] = input_gradient(grad, weight);
+    const at::Tensor weight_sum = ctx->saved_data["weight"].toTensor();
+    if (ctx->needs_input_grad(1)) {
+      if (weight_sum.defined())
+        add_weight_gradient(weight_sum, grad, x.to(multiplied));
+      else
+        results[1] = grad.t().mm(x.to(multiplied)).to(weight.scalar_type());
+    }
+    const at::Tensor bias_sum = ctx->saved_data["bias"].toTensor();
+    if (bias_sum.defined())
+      bias_sum.add_(grad.sum(0, /*keepdim=*/false, bias_sum.scalar_type()));
+    else if (ctx->saved_data["has_bias"].toBool())
+      results[2] = grad.sum(0).to(x.scalar_type());
+    if (ctx->saved_data["residual"].toBool()) results[3] = grads[0];
     return results;
   }
 };
@@ -129,13 +128,11 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
                   const LinearGradients& gradients) {
   TREEPO_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
                "a product over {} and {} numbers", x.size(-1), weight.size(-1));
-  if (kernels == KernelChoice::best && SummedLinear::serves(x, weight, bias, gradients))
-    return SummedLinear::apply(x, weight, if_defined(bias), if_defined(residual), gradients);
-  if (has_kernel(x, weight, kernels)) {
-    if (c10::InferenceMode::is_enabled()) return run_linear(x, weight, bias, residual);
-    if (x.scalar_type() == at::kBFloat16)
-      return HalfLinear::apply(x, weight, if_defined(bias), if_defined(residual));
-  }
+  if (HalfLinear::serves(x, weight, bias, kernels, gradients))
+    return HalfLinear::apply(x, weight, if_defined(bias), if_defined(residual), gradients);
+  if (has_kernel(x, weight, kernels) &&
+      (c10::InferenceMode::is_enabled() || x.scalar_type() == at::kBFloat16))
+    return run_linear(x, weight, bias, residual);
   return library_linear(x, weight, bias, residual);
 }
 
@@ -146,6 +143,18 @@ at::Tensor wide_linear(const at::Tensor& x, const at::Tensor& weight, KernelChoi
   const at::Tensor dense = x.contiguous();
   with_kernel_type(x, [&]<typename S>(S) { run<S, Arithmetic<S>>(dense, weight, {}, {}, out); });
   return out;
+}
+
+at::Tensor input_gradient(const at::Tensor& grad, const at::Tensor& weight) {
+  if (!widens(weight)) return grad.to(weight.scalar_type()).mm(weight);
+  constexpr int64_t kRows = 8192;  // of the weight at once: the output matrix is not copied whole
+  at::Tensor sum = at::zeros({grad.size(0), weight.size(1)}, weight.options().dtype(at::kFloat));
+  for (int64_t first = 0; first < weight.size(0); first += kRows) {
+    const int64_t count = std::min(kRows, weight.size(0) - first);
+    sum.addmm_(grad.narrow(1, first, count).to(at::kFloat),
+               weight.detach().narrow(0, first, count).to(at::kFloat));
+  }
+  return sum.to(weight.scalar_type());
 }
 
 void add_weight_gradient(at::Tensor gradient, const at::Tensor& grad, const at::Tensor& x) {

@@ -21,8 +21,9 @@ struct LinearGradients {
   at::Tensor weight, bias;
 };
 
-// x · weightᵀ + bias + residual. On a GPU backward adds to `gradients` of half-width parameters,
-// where they are given, without rounding and without a tensor of the weight's size.
+// x · weightᵀ + bias + residual. Backward adds to `gradients` of half-width parameters, where they
+// are given, without rounding and without a tensor of the weight's size; but for CPUs with bfloat16
+// instructions, where autograd rounds them.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {},
                   const at::Tensor& residual = {}, KernelChoice kernels = KernelChoice::best,
                   const LinearGradients& gradients = {});
@@ -31,6 +32,10 @@ at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 // rounded to half width in between.
 at::Tensor wide_linear(const at::Tensor& x, const at::Tensor& weight,
                        KernelChoice kernels = KernelChoice::best);
+
+// grad · weight: what x · weightᵀ sends back to x. grad: [N, outer] of the weight's dtype or
+// float32; weight: [outer, inner]. Returns [N, inner] of the weight's dtype.
+at::Tensor input_gradient(const at::Tensor& grad, const at::Tensor& weight);
 
 // gradient += gradᵀ · x. gradient: [outer, inner] of grad's dtype or float32; grad: [N, outer]; x:
 // [N, inner] of the same dtype. Half-width operands are multiplied as they are on a GPU, with

@@ -50,14 +50,12 @@ int64_t MemoryModel::key_value_bytes_per_token() const {
   return 2 * config.num_layers * config.key_value_size() * number;
 }
 
-// Most is alive in the feed-forward part: the residual stream, the normed input, queries, keys,
-// values and attention's result (which the layer still holds), the second normed input, gate and
-// up, and their product. In attention itself queries, keys and values exist before and after
-// rotation.
+// In the feed-forward part: the residual stream, the normed input, gate and up, and their product.
+// In attention queries, keys and values exist before and after rotation, beside the residual stream
+// and the normed input.
 int64_t MemoryModel::step_activation_bytes(int64_t rows) const {
   const Sizes s = sizes_of(*this);
-  const int64_t held = 2 * s.h + (s.q + 2 * s.k) + s.q;
-  const int64_t in_mlp = s.e * (held + s.h + 3 * s.i);
+  const int64_t in_mlp = s.e * (2 * s.h + 3 * s.i);
   const int64_t in_attention =
       s.e * (2 * s.h + 2 * (s.q + 2 * s.k)) + (s.w + (converts(s) ? s.e : 0)) * s.q;
   const int64_t rope = s.w * config.head_dim;
@@ -83,7 +81,7 @@ int64_t MemoryModel::trained_parameters() const {
 }
 
 int64_t MemoryModel::gradient_bytes() const {
-  return trained_parameters() * sizes_of(*this).e;
+  return trained_parameters() * sizes_of(*this).w;
 }
 
 int64_t MemoryModel::optimizer_bytes() const {
@@ -93,51 +91,60 @@ int64_t MemoryModel::optimizer_bytes() const {
 
 namespace {
 
-// Of each layer: the residual stream before and between its halves, each with its normed form and
-// the norm's root mean square; rotated queries, keys and values, attention's result and its
-// log-sums (wide); gate, up and their product. Head norms (Qwen3) also keep what they were given.
-int64_t layer_bytes_per_token(const MemoryModel& m) {
+// What autograd keeps of a layer's halves for each token: the residual stream before it, its normed
+// form and the norm's root mean square; then rotated queries, keys and values, attention's result
+// and its log-sums (wide), or gate, up and their product. Head norms (Qwen3) also keep what they
+// were given.
+int64_t attention_bytes_per_token(const MemoryModel& m) {
   const Sizes s = sizes_of(m);
   const ModelConfig& config = m.config;
-  const int64_t residual = s.e * 4 * s.h + s.w * 2;
   const int64_t attention = s.w * ((s.q + 2 * s.k) + s.q + config.num_heads);
   const int64_t narrow_result = converts(s) ? s.e * s.q : 0;
   const int64_t head_norms =
       config.qk_norm ? s.e * (s.q + s.k) + s.w * (config.num_heads + config.num_kv_heads) : 0;
-  const int64_t mlp = s.e * 3 * s.i;
-  return residual + attention + narrow_result + head_norms + mlp;
+  return s.e * 2 * s.h + s.w + attention + narrow_result + head_norms;
+}
+
+int64_t mlp_bytes_per_token(const MemoryModel& m) {
+  const Sizes s = sizes_of(m);
+  return s.e * (2 * s.h + 3 * s.i) + s.w;
 }
 
 }  // namespace
 
 int64_t MemoryModel::saved_bytes_per_token() const {
   const Sizes s = sizes_of(*this);
-  const int64_t layer = checkpoint_layers ? s.e * s.h : layer_bytes_per_token(*this);
+  const int64_t layer =
+      checkpoint_layers ? s.e * s.h : attention_bytes_per_token(*this) + mlp_bytes_per_token(*this);
   const int64_t ends = s.e * 2 * s.h + s.w * (1 + config.head_dim);  // last norm, rotation
   return config.num_layers * layer + ends;
 }
 
-// Forward holds a chunk's logits and their exponentials; backward holds one of the two (both where
-// the entropy has a gradient), the gradient of the output matrix and that of the hidden states.
-int64_t MemoryModel::logit_chunk_bytes(int64_t packed_tokens, int64_t chunk,
-                                       bool entropy_gradient) const {
+// A chunk's logits, wide on the CPU and as they are on a GPU with kernels for them, overwritten by
+// their gradient; without such kernels their exponentials too. Beside them what went in, and the
+// gradient of all hidden states. The output matrix's gradient is added to where it belongs.
+int64_t MemoryModel::logit_chunk_bytes(int64_t packed_tokens, int64_t chunk) const {
   const Sizes s = sizes_of(*this);
   const int64_t rows = std::min(packed_tokens, chunk);
-  const int64_t logits = rows * s.v;
-  const int64_t forward = logits * 2 * s.w;
-  const int64_t backward = logits * (s.w * (entropy_gradient ? 2 : 1) + (converts(s) ? s.e : 0)) +
-                           s.w * s.v * s.h + s.e * packed_tokens * s.h;
-  return std::max(forward, backward) + rows * s.e * s.h;
+  const int64_t logit =
+      device.is_cpu() ? s.w + (converts(s) ? s.e : 0) : (converts(s) ? s.e : 2 * s.w);
+  return rows * (s.v * logit + s.e * s.h) + s.e * packed_tokens * s.h;
 }
 
 // The last layer's feed-forward part goes back while all else is still kept: gradients of its
-// output, of the product, of gate and up, and of its largest matrix; and the output matrix's
-// gradient, which waits for the embedding's where the two are one.
+// output, of the product, of gate and up, and of its largest matrix. Where layers are run again,
+// the attention part of one is kept beside what comes out of it and the gradients on both sides of
+// the feed-forward part. That goes back for some tokens at a time: the normed input, gate and up
+// with their gradient, and the product's; or the gradient of its largest matrix.
 int64_t MemoryModel::layer_backward_bytes(int64_t packed_tokens) const {
   const Sizes s = sizes_of(*this);
-  const int64_t tied = config.tie_embeddings ? s.e * s.v * s.h : 0;
-  const int64_t again = checkpoint_layers ? packed_tokens * layer_bytes_per_token(*this) : 0;
-  return packed_tokens * s.e * (2 * s.h + 3 * s.i) + s.e * 2 * s.i * s.h + tied + again;
+  const int64_t matrix = s.e * 2 * s.i * s.h;
+  if (!checkpoint_layers) return packed_tokens * s.e * (2 * s.h + 3 * s.i) + matrix;
+  const int64_t rows = std::min(packed_tokens, kRecomputedRows);
+  const int64_t mlp =
+      std::max(rows * (s.e * (s.h + 5 * s.i) + s.w), rows * s.e * (2 * s.h + 2 * s.i) + matrix);
+  // The layer's input is among those that all layers keep.
+  return packed_tokens * (attention_bytes_per_token(*this) + s.e * 2 * s.h) + mlp;
 }
 
 }  // namespace treepo

@@ -13,11 +13,9 @@ namespace treepo {
 // How many bytes a model takes, from its configuration alone: nothing is allocated. Counted are
 // tensors, by what decoder.cpp, packed_attention.cpp and learn/token_logprobs.cpp keep at the
 // moment when most is alive; the program, its libraries and their scratch memory come on top.
-// tests/train/run_plan_test.cpp holds the sums against what an allocator counts, in float32. With
-// checkpoint_layers what an update takes beyond weights, gradients and optimiser is a bound, 1.27
-// to 1.73 times what was counted. In half types the CPU's products convert on the way: a step
-// took 1.6 times, an update up to 2.1 times what the formulas say beyond weights, gradients and
-// optimiser, which are exact.
+// tests/train/run_plan_test.cpp holds the sums against what an allocator counts, in float32. In
+// half types the CPU's products convert on the way: a step took 1.6 times, an update up to 2.1
+// times what the formulas say beyond weights, gradients and optimiser, which are exact.
 struct MemoryModel {
   ModelConfig config;
   c10::Device device = c10::Device(c10::kCPU);
@@ -41,7 +39,7 @@ struct MemoryModel {
   int64_t saved_bytes_per_token() const;
   // Beyond that, at the worst moment: the logits of one chunk, or the gradients inside a layer
   // with, under checkpoint_layers, all that autograd keeps of that one.
-  int64_t logit_chunk_bytes(int64_t packed_tokens, int64_t chunk, bool entropy_gradient) const;
+  int64_t logit_chunk_bytes(int64_t packed_tokens, int64_t chunk) const;
   int64_t layer_backward_bytes(int64_t packed_tokens) const;
 };
 

@@ -4,7 +4,11 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <utility>
+#include <vector>
+
+#include "base/error.h"
 
 namespace treepo {
 
@@ -14,15 +18,39 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 struct Held : torch::CustomClassHolder {
-  explicit Held(TensorFunction f) : function(std::move(f)) {}
-  TensorFunction function;
+  TensorFunction head, tail;
+  int64_t rows_at_once = 0;
 };
 
+// Calls f(first, count) for all rows.
+template <typename F>
+void for_each_part(int64_t rows, int64_t rows_at_once, const F& f) {
+  for (int64_t first = 0; first < rows; first += rows_at_once)
+    f(first, std::min(rows_at_once, rows - first));
+}
+
+at::Tensor run(const Held& held, const at::Tensor& x) {
+  const at::Tensor middle = held.head(x);
+  if (middle.size(0) <= held.rows_at_once) return held.tail(middle);
+  at::Tensor y;
+  for_each_part(middle.size(0), held.rows_at_once, [&](int64_t first, int64_t count) {
+    const at::Tensor part = held.tail(middle.narrow(0, first, count));
+    if (first == 0) {
+      std::vector<int64_t> sizes = part.sizes().vec();
+      sizes[0] = middle.size(0);
+      y = at::empty(sizes, part.options());
+    }
+    y.narrow(0, first, count).copy_(part);
+  });
+  return y;
+}
+
 struct Recomputed : torch::autograd::Function<Recomputed> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const TensorFunction& f) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x,
+                            const c10::intrusive_ptr<Held>& held) {
     ctx->save_for_backward({x});
-    ctx->saved_data["held"] = c10::IValue::make_capsule(c10::make_intrusive<Held>(f));
-    return f(x);  // without gradients, as apply() has it
+    ctx->saved_data["held"] = c10::IValue::make_capsule(held);
+    return run(*held, x);  // without gradients, as apply() has it
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
@@ -30,17 +58,31 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     at::Tensor x = ctx->get_saved_variables()[0].detach();
     x.set_requires_grad(true);
     const at::AutoGradMode with_gradients(true);
-    const at::Tensor y = held->function(x);
-    torch::autograd::backward({y}, {grads[0]});
+    const at::Tensor middle = held->head(x);
+    const at::Tensor grad_middle = at::empty_like(middle);
+    for_each_part(middle.size(0), held->rows_at_once, [&](int64_t first, int64_t count) {
+      at::Tensor part = middle.detach().narrow(0, first, count);
+      part.set_requires_grad(true);
+      torch::autograd::backward({held->tail(part)}, {grads[0].narrow(0, first, count)});
+      grad_middle.narrow(0, first, count).copy_(part.grad());
+    });
+    grads.clear();
+    torch::autograd::backward({middle}, {grad_middle});
     return {x.grad(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor recomputed(const at::Tensor& x, TensorFunction f) {
+at::Tensor recomputed(const at::Tensor& x, TensorFunction head, TensorFunction tail,
+                      int64_t rows_at_once) {
+  TREEPO_CHECK(rows_at_once > 0, "{} rows at once", rows_at_once);
+  auto held = c10::make_intrusive<Held>();
+  held->head = std::move(head);
+  held->tail = std::move(tail);
+  held->rows_at_once = rows_at_once;
   const bool records = at::GradMode::is_enabled() && x.requires_grad();
-  return records ? Recomputed::apply(x, f) : f(x);
+  return records ? Recomputed::apply(x, held) : run(*held, x);
 }
 
 }  // namespace treepo

@@ -2,17 +2,21 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <functional>
 
 namespace treepo {
 
 using TensorFunction = std::function<at::Tensor(const at::Tensor&)>;
 
-// f(x), differentiable, of which only x is kept: backward runs f again and goes back through that
-// (activation checkpointing, arXiv 1604.06174). f gives the same bits each time; what it holds
-// stays alive until then. Gradients of leaves that f uses accumulate as they would without. x must
-// require a gradient for any of them to be computed. Backward needs torch::autograd::backward, not
-// grad.
-at::Tensor recomputed(const at::Tensor& x, TensorFunction f);
+// tail(head(x)), differentiable, of which only x is kept: backward runs both again and goes back
+// through them (activation checkpointing, arXiv 1604.06174). The rows of tail's result depend on
+// the same rows of its argument only, so that it runs for `rows_at_once` rows at a time, forward
+// and back: no more of what it makes on the way ever exists. Both functions give the same bits each
+// time; what they hold stays alive until then. Gradients of leaves that they use accumulate as they
+// would without, those of tail part by part. x must require a gradient for any of them to be
+// computed. Backward needs torch::autograd::backward, not grad.
+at::Tensor recomputed(const at::Tensor& x, TensorFunction head, TensorFunction tail,
+                      int64_t rows_at_once);
 
 }  // namespace treepo

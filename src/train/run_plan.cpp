@@ -67,8 +67,7 @@ RunPlan plan_run(MemoryModel model, const RunOptions& options, int64_t num_queri
                                 num_queries * (prompt_tokens + plan.width * plan.response_tokens));
   plan.saved_per_token = model.saved_bytes_per_token();
   plan.saved = plan.packed_tokens * plan.saved_per_token;
-  plan.logit_chunk = model.logit_chunk_bytes(plan.packed_tokens, options.update.logit_chunk_tokens,
-                                             options.objective.entropy_beta > 0);
+  plan.logit_chunk = model.logit_chunk_bytes(plan.packed_tokens, options.update.logit_chunk_tokens);
   plan.layer_backward = model.layer_backward_bytes(plan.packed_tokens);
   return plan;
 }

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "model/embedding.h"
 #include "model/packed_forward.h"
 #include "random_tree.h"
@@ -12,34 +15,69 @@
 namespace treepo {
 namespace {
 
-TEST(Recompute, CallsTheFunctionAgainAndGivesTheSameGradients) {
-  at::manual_seed(1);
-  const at::Tensor weight = at::randn({3, 3}, at::kDouble).set_requires_grad(true);
-  const at::Tensor start = at::randn({2, 3}, at::kDouble).set_requires_grad(true);
-  int calls = 0;
-  const TensorFunction f = [&](const at::Tensor& x) {
-    ++calls;
-    return x.mm(weight).tanh();
+// Two layers of head and tail, x: [5, 3].
+class TwoLayers {
+ public:
+  TwoLayers() {
+    at::manual_seed(1);
+    for (at::Tensor& weight : weights) weight = at::randn({3, 3}, at::kDouble);
+    for (at::Tensor& weight : weights) weight.set_requires_grad(true);
+    x = at::randn({5, 3}, at::kDouble).set_requires_grad(true);
+  }
+
+  // Of both weights and x; rows_at_once 0: without running anything again.
+  std::vector<at::Tensor> gradients(int64_t rows_at_once) {
+    for (at::Tensor* leaf : {&weights[0], &weights[1], &x}) leaf->mutable_grad() = at::Tensor();
+    at::Tensor y = x;
+    for (int layer = 0; layer < 2; ++layer)
+      y = rows_at_once == 0 ? tail(head(y)) : recomputed(y, head, tail, rows_at_once);
+    torch::autograd::backward({y.square().sum()});
+    return {weights[0].grad().clone(), weights[1].grad().clone(), x.grad().clone()};
+  }
+
+  at::Tensor weights[2], x;
+  int head_calls = 0, tail_calls = 0;
+  int64_t most_rows = 0;
+  const TensorFunction head = [this](const at::Tensor& in) {
+    ++head_calls;
+    return in.cumsum(0).mm(weights[0]).tanh();  // every row depends on all above it
   };
-  const auto gradients = [&](bool again) {
-    weight.mutable_grad() = at::Tensor();
-    start.mutable_grad() = at::Tensor();
-    at::Tensor x = start;
-    for (int layer = 0; layer < 2; ++layer) x = again ? recomputed(x, f) : f(x);
-    torch::autograd::backward({x.square().sum()});
-    return std::pair(weight.grad().clone(), start.grad().clone());
+  const TensorFunction tail = [this](const at::Tensor& in) {
+    ++tail_calls;
+    most_rows = std::max(most_rows, in.size(0));
+    return in + in.mm(weights[1]).sigmoid();
   };
-  const auto expected = gradients(false);
-  EXPECT_EQ(calls, 2);
-  const auto found = gradients(true);
-  EXPECT_EQ(calls, 2 + 4);
-  EXPECT_TRUE(found.first.equal(expected.first));
-  EXPECT_TRUE(found.second.equal(expected.second));
+};
+
+TEST(Recompute, CallsTheFunctionsAgainAndGivesTheSameGradients) {
+  TwoLayers layers;
+  const auto expected = layers.gradients(0);
+  EXPECT_EQ(layers.head_calls, 2);
+  const auto found = layers.gradients(5);
+  EXPECT_EQ(layers.head_calls, 2 + 4);
+  EXPECT_EQ(layers.tail_calls, 2 + 4);
+  for (size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(found[i].equal(expected[i])) << i;
   {
     const at::NoGradGuard no_grad;
-    recomputed(start, f);
+    recomputed(layers.x, layers.head, layers.tail, 5);
   }
-  EXPECT_EQ(calls, 7);
+  EXPECT_EQ(layers.head_calls, 7);
+}
+
+TEST(Recompute, RunsTheTailForSomeRowsAtATime) {
+  TwoLayers layers;
+  const auto expected = layers.gradients(0);
+  for (const int64_t rows : {1, 2, 3, 4}) {
+    layers.tail_calls = layers.head_calls = 0;
+    layers.most_rows = 0;
+    const auto found = layers.gradients(rows);
+    const int64_t parts = (5 + rows - 1) / rows;
+    EXPECT_EQ(layers.tail_calls, 4 * parts);
+    EXPECT_EQ(layers.head_calls, 4);
+    EXPECT_EQ(layers.most_rows, rows);
+    for (size_t i = 0; i < expected.size(); ++i)
+      EXPECT_TRUE(found[i].allclose(expected[i], 1e-13, 1e-13)) << rows << ", " << i;
+  }
 }
 
 // Random packs of trees, every dtype: hidden states and all gradients, bit by bit.
@@ -63,6 +101,25 @@ TEST(Recompute, ADecodersGradientsAreTheSameBits) {
     EXPECT_GT(kept.second.abs().sum().item<double>(), 0) << dtype;
     EXPECT_EQ(kept.second.scalar_type(), dtype == at::kDouble ? at::kDouble : at::kFloat);
   }
+}
+
+// More tokens than run at once: the same but for the order of sums.
+TEST(Recompute, ADecodersGradientsAgreeOnLongPacks) {
+  Decoder decoder = Decoder::random(tiny_config("qwen3"), 7, at::kCPU, at::kDouble);
+  decoder.parameters().enable_gradients();
+  const PackedSequence sequence = random_trees(7, 2 * kRecomputedRows + 100, 15, 50).packed;
+  at::manual_seed(2);
+  const at::Tensor direction =
+      at::randn({sequence.size(), decoder.config().hidden_size}, at::kDouble);
+  const auto run = [&](bool checkpoint) {
+    decoder.parameters().zero_gradients();
+    const at::Tensor hidden = packed_hidden(decoder, sequence, checkpoint);
+    torch::autograd::backward({hidden}, {direction});
+    return std::pair(hidden.detach(), decoder.parameters().gradients().clone());
+  };
+  const auto kept = run(false), again = run(true);
+  EXPECT_TRUE(again.first.allclose(kept.first, 1e-12, 1e-12));
+  EXPECT_TRUE(again.second.allclose(kept.second, 1e-11, 1e-11));
 }
 
 // What one pass adds is far below what the sum can resolve in bfloat16: it must not get lost.
