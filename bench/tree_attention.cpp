@@ -41,8 +41,8 @@ double median_seconds(int repetitions, const std::function<void()>& run) {
   return times[static_cast<size_t>(repetitions / 2)];
 }
 
-// Trees of 1,024 shared tokens and four levels of segments of 256, each twice as many as the one
-// above: 16 rows with a context of 2,048 each.
+// Trees of 1,048 shared tokens and four levels of segments of 250, each twice as many as the one
+// above: 16 rows with a context of 2,048 each, whose last pages are not full.
 struct Trees {
   TreeAttentionWork work;
   int32_t rows = 0, pages = 0;
@@ -56,6 +56,19 @@ struct Trees {
     for (const int32_t tokens : work.run_tokens) sum += tokens;
     return sum;
   }
+  // Bytes of the cache lines of one layer that the kernel reads, each piece once: keys [head_dim,
+  // page], where a piece of fewer tokens may touch all lines, and values [page, head_dim].
+  int64_t bytes_read(const AttentionShape& shape, int64_t number_bytes) const {
+    const auto lines = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
+    const int64_t page_row = kPageTokens * number_bytes;
+    int64_t sum = 0;
+    for (const int32_t tokens : work.piece_tokens) {
+      const int64_t key_row = page_row <= 64 ? page_row : lines(tokens * number_bytes);
+      sum += shape.num_kv_heads *
+             (shape.head_dim * key_row + lines(tokens * shape.head_dim * number_bytes));
+    }
+    return sum;
+  }
   int64_t visible_pairs() const {
     int64_t sum = 0;
     for (const int32_t visible : work.pair_visible) sum += visible;
@@ -67,10 +80,10 @@ Trees four_trees() {
   Trees trees;
   trees.work.page_tokens = kPageTokens;
   for (int tree = 0; tree < 4; ++tree, trees.rows += 16) {
-    trees.add_run(1024, trees.rows, 16);
+    trees.add_run(1048, trees.rows, 16);
     for (int32_t nodes = 2; nodes <= 16; nodes *= 2)
       for (int32_t node = 0; node < nodes; ++node)
-        trees.add_run(256, trees.rows + node * 16 / nodes, 16 / nodes);
+        trees.add_run(250, trees.rows + node * 16 / nodes, 16 / nodes);
   }
   return trees;
 }
@@ -221,10 +234,11 @@ void measure(const char* name, const Trees& trees, const AttentionShape& shape, 
   const double roof = std::max(bytes / bandwidth, operations / rate);
   fmt::print(
       "{:<22} {:<9} {:>2}/{} heads of {:>3}: {:>8.3f} ms, {:>5.1f} GB/s ({:>3.0f} %), {:>6.1f} "
-      "GFLOP/s ({:>3.0f} %), {:>3.0f} % of the roof\n",
+      "GFLOP/s ({:>3.0f} %), {:>3.0f} % of the roof; read / unique bytes {:.2f}\n",
       name, sizeof(S) == 2 ? "bfloat16" : "float32", shape.num_heads, shape.num_kv_heads,
       shape.head_dim, seconds * 1e3, bytes / seconds / 1e9, 100 * bytes / seconds / bandwidth,
-      operations / seconds / 1e9, 100 * operations / seconds / rate, 100 * roof / seconds);
+      operations / seconds / 1e9, 100 * operations / seconds / rate, 100 * roof / seconds,
+      static_cast<double>(trees.bytes_read(shape, sizeof(S))) / bytes);
   std::fflush(stdout);
 }
 
