@@ -129,7 +129,8 @@ void TrainingPlan::compare(bool checkpoint_layers) const {
   expect_close("weights, gradients, optimiser", fixed, memory.current());
   for (int step = 0; step < 2; ++step) {
     memory.reset_peak();
-    update(decoder, optimizer, std::vector<TrainingTree>{training}, options.objective, kTokens, 1e-4,
+    update(decoder, optimizer, std::vector<TrainingTree>{training}, options.objective, kTokens,
+           1e-4,
            {.max_tokens = options.update.max_tokens,
             .logit_chunk_tokens = options.update.logit_chunk_tokens,
             .checkpoint_layers = checkpoint_layers});
