@@ -148,6 +148,19 @@ INSTANTIATE_TEST_SUITE_P(Models, TrainingPlan,
                          testing::Combine(testing::Values(kSmall, kMiddle, kTied),
                                           testing::Values(at::kFloat)));
 
+// Exact in half types too: gradients are float32, moments and the copy of the weights likewise.
+TEST(RunPlan, KnowsWhatTrainingKeepsInHalfWidth) {
+  for (const auto dtype : {at::kBFloat16, at::kHalf}) {
+    const MemoryModel model = {.config = config_of(kMiddle), .dtype = dtype};
+    const RunPlan plan = plan_run(model, {}, 1, 10);
+    const TensorMemory memory;
+    Decoder decoder = Decoder::random(model.config, 1, at::kCPU, dtype);
+    const AdamW optimizer = make_optimizer(decoder, {});
+    const int64_t planned = plan.weights + plan.gradients + plan.optimizer;
+    EXPECT_NEAR(static_cast<double>(planned) / static_cast<double>(memory.current()), 1, 0.01);
+  }
+}
+
 MemoryModel two_layers() {
   ModelOptions shape;
   shape.hidden_size = 64;
