@@ -80,9 +80,10 @@ struct HalfLinear : torch::autograd::Function<HalfLinear> {
   static bool serves(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                      KernelChoice kernels, const LinearGradients& gradients) {
     if (kernels != KernelChoice::best || !at::GradMode::is_enabled()) return false;
-    if (x.is_cpu()) return x.scalar_type() == at::kBFloat16 && has_kernel(x, weight, kernels);
-    return weight.requires_grad() && gradients.weight.defined() &&
-           gradients.bias.defined() == bias.defined() && cuda_kernels_for(x) != nullptr;
+    if (cuda_kernels_for(x) != nullptr && weight.requires_grad() && gradients.weight.defined() &&
+        gradients.bias.defined() == bias.defined())
+      return true;
+    return x.scalar_type() == at::kBFloat16 && has_kernel(x, weight, kernels);
   }
 
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
@@ -93,8 +94,8 @@ struct HalfLinear : torch::autograd::Function<HalfLinear> {
     ctx->saved_data["has_bias"] = bias.has_value();
     ctx->saved_data["bias"] = gradients.bias;
     ctx->saved_data["residual"] = residual.has_value();
-    return (x.is_cpu() ? run_linear : library_linear)(x, weight, bias.value_or(at::Tensor()),
-                                                      residual.value_or(at::Tensor()));
+    return (cuda_kernels_for(x) == nullptr ? run_linear : library_linear)(
+        x, weight, bias.value_or(at::Tensor()), residual.value_or(at::Tensor()));
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
