@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "model/embedding.h"
@@ -80,6 +81,15 @@ TEST(Recompute, RunsTheTailForSomeRowsAtATime) {
   }
 }
 
+// Hidden states, and gradients of all weights for `direction` at them.
+std::pair<at::Tensor, at::Tensor> run(Decoder& decoder, const PackedSequence& sequence,
+                                      const at::Tensor& direction, bool checkpoint) {
+  decoder.parameters().zero_gradients();
+  const at::Tensor hidden = packed_hidden(decoder, sequence, checkpoint);
+  torch::autograd::backward({hidden}, {direction});
+  return {hidden.detach(), decoder.parameters().gradients().clone()};
+}
+
 // Random packs of trees, every dtype: hidden states and all gradients, bit by bit.
 TEST(Recompute, ADecodersGradientsAreTheSameBits) {
   for (const auto dtype : {at::kDouble, at::kFloat, at::kBFloat16, at::kHalf}) {
@@ -89,13 +99,8 @@ TEST(Recompute, ADecodersGradientsAreTheSameBits) {
     at::manual_seed(2);
     const at::Tensor direction =
         at::randn({sequence.size(), decoder.config().hidden_size}, at::kFloat).to(dtype);
-    const auto run = [&](bool checkpoint) {
-      decoder.parameters().zero_gradients();
-      const at::Tensor hidden = packed_hidden(decoder, sequence, checkpoint);
-      torch::autograd::backward({hidden}, {direction});
-      return std::pair(hidden.detach(), decoder.parameters().gradients().clone());
-    };
-    const auto kept = run(false), again = run(true);
+    const auto kept = run(decoder, sequence, direction, false);
+    const auto again = run(decoder, sequence, direction, true);
     EXPECT_TRUE(again.first.equal(kept.first)) << dtype;
     EXPECT_TRUE(again.second.equal(kept.second)) << dtype;
     EXPECT_GT(kept.second.abs().sum().item<double>(), 0) << dtype;
@@ -111,13 +116,8 @@ TEST(Recompute, ADecodersGradientsAgreeOnLongPacks) {
   at::manual_seed(2);
   const at::Tensor direction =
       at::randn({sequence.size(), decoder.config().hidden_size}, at::kDouble);
-  const auto run = [&](bool checkpoint) {
-    decoder.parameters().zero_gradients();
-    const at::Tensor hidden = packed_hidden(decoder, sequence, checkpoint);
-    torch::autograd::backward({hidden}, {direction});
-    return std::pair(hidden.detach(), decoder.parameters().gradients().clone());
-  };
-  const auto kept = run(false), again = run(true);
+  const auto kept = run(decoder, sequence, direction, false);
+  const auto again = run(decoder, sequence, direction, true);
   EXPECT_TRUE(again.first.allclose(kept.first, 1e-12, 1e-12));
   EXPECT_TRUE(again.second.allclose(kept.second, 1e-11, 1e-11));
 }
