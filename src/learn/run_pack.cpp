@@ -35,9 +35,11 @@ TokenLogprobs run_pack(const Decoder& decoder, const PackedTrees& pack,
 TargetScores score_pack(const Decoder& decoder, const PackedTrees& pack,
                         const PackRunOptions& options) {
   const at::NoGradGuard no_grad;
-  return score_targets(packed_hidden(decoder, pack.sequence), decoder.head_weight(),
-                       view_of(pack.source_row), view_of(pack.target_source),
-                       view_of(pack.target_token), options.logit_chunk_tokens);
+  const at::Tensor hidden = packed_hidden(decoder, pack.sequence);
+  if (options.checked) check_packed_hidden(decoder, pack.sequence, hidden);
+  return score_targets(hidden, decoder.head_weight(), view_of(pack.source_row),
+                       view_of(pack.target_source), view_of(pack.target_token),
+                       options.logit_chunk_tokens);
 }
 
 std::vector<double> to_host(const at::Tensor& values) {

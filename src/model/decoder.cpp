@@ -53,8 +53,16 @@ int64_t Decoder::count_parameters(const ModelConfig& config) {
 Decoder Decoder::copy_on(c10::Device device) const {
   Decoder copy(config_, device, dtype());
   copy.allocate();
-  copy.parameters_.values().copy_(parameters_.values());
+  if (adapters_) copy.add_adapters(adapters_->options(), adapters_->base_path(), 0);
+  copy.take_weights(*this);
   return copy;
+}
+
+void Decoder::take_weights(const Decoder& from) {
+  TREEPO_CHECK(adapters_.has_value() == from.adapters_.has_value(), "adapters on one side only");
+  const at::NoGradGuard no_grad;
+  parameters_.values().copy_(from.parameters_.values());
+  if (adapters_) adapters_->parameters().values().copy_(from.adapters_->parameters().values());
 }
 
 void Decoder::lay_out() {

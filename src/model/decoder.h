@@ -53,7 +53,8 @@ class Decoder {
                     AttentionLayer& attention, const std::optional<at::Tensor>& rows = {},
                     KernelChoice kernels = KernelChoice::best) const;
 
-  Decoder copy_on(c10::Device device) const;  // the same weights there
+  Decoder copy_on(c10::Device device) const;  // the same weights and adapters there
+  void take_weights(const Decoder& from);     // of a copy's origin
 
   // The same with less memory for the backward pass, which runs each layer again from its input,
   // its feed-forward part for kRecomputedRows tokens at a time: gradients are equal bit by bit up

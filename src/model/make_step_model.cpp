@@ -18,9 +18,9 @@ std::unique_ptr<StepModel> make_step_model(const Decoder& decoder, const std::st
         std::move(model),
         std::make_unique<TreeStepModel>(decoder, KernelChoice::tensor_operations));
   const auto copy = std::make_shared<Decoder>(decoder.copy_on(c10::kCPU));
-  return std::make_unique<CheckedStepModel>(
-      std::move(model), std::make_unique<TreeStepModel>(*copy),
-      [&decoder, copy] { copy->parameters().values().copy_(decoder.parameters().values()); });
+  return std::make_unique<CheckedStepModel>(std::move(model),
+                                            std::make_unique<TreeStepModel>(*copy),
+                                            [&decoder, copy] { copy->take_weights(decoder); });
 }
 
 }  // namespace treepo

@@ -41,7 +41,7 @@ SftTrainer::SftTrainer(RunOptions options, RunStart start)
       order_(std::ssize(train_), static_cast<uint64_t>(options_.train.seed)),
       run_{.optimizer = options_.optimizer,
            .steps = total_steps(options_, train_.size()),
-           .pack = supervised_pack_options(options_.update),
+           .pack = supervised_pack_options(options_),
            .name = "sft",
            .rate_key = "optimizer.learning_rate",
            .batch = [this](int64_t step) { return batch(step); }},

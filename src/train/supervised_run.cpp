@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "learn/schedule.h"
+#include "model/device.h"
 
 namespace treepo {
 
@@ -11,10 +12,11 @@ double SupervisedRun::learning_rate(int64_t step) const {
   return scheduled_learning_rate(optimizer, step, steps);
 }
 
-PackRunOptions supervised_pack_options(const UpdateOptions& options) {
-  return {.max_tokens = options.max_tokens,
-          .logit_chunk_tokens = options.logit_chunk_tokens,
-          .checkpoint_layers = options.checkpoint_layers};
+PackRunOptions supervised_pack_options(const RunOptions& options) {
+  return {.max_tokens = options.update.max_tokens,
+          .logit_chunk_tokens = options.update.logit_chunk_tokens,
+          .checkpoint_layers = options.update.checkpoint_layers,
+          .checked = is_checked_device(options.model.device)};
 }
 
 SupervisedReport supervised_step(Decoder& decoder, AdamW& optimizer, const SupervisedRun& run,

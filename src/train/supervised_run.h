@@ -23,7 +23,7 @@ struct SupervisedRun {
   double learning_rate(int64_t step) const;
 };
 
-PackRunOptions supervised_pack_options(const UpdateOptions& options);
+PackRunOptions supervised_pack_options(const RunOptions& options);
 
 // Learns batch(step). Throws Error where loss or gradient are not finite.
 SupervisedReport supervised_step(Decoder& decoder, AdamW& optimizer, const SupervisedRun& run,

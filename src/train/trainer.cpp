@@ -11,10 +11,10 @@
 #include "learn/importance_mask.h"
 #include "learn/node_advantage.h"
 #include "learn/schedule.h"
-#include "model/device.h"  // is_checked_device
 #include "train/run_record.h"
 #include "train/skipped_updates.h"
 #include "train/step_events.h"
+#include "train/supervised_run.h"
 #include "train/threads.h"
 #include "train/tree_record.h"
 #include "train/warm_start.h"
@@ -24,12 +24,10 @@ namespace treepo {
 namespace {
 
 PackRunOptions pack_run_options(const RunOptions& options) {
-  return {.temperature = options.sampling.temperature,
-          .max_tokens = options.update.max_tokens,
-          .logit_chunk_tokens = options.update.logit_chunk_tokens,
-          .packed = options.update.packed,
-          .checkpoint_layers = options.update.checkpoint_layers,
-          .checked = is_checked_device(options.model.device)};
+  PackRunOptions run = supervised_pack_options(options);
+  run.temperature = options.sampling.temperature;
+  run.packed = options.update.packed;
+  return run;
 }
 
 std::vector<TrainingQuery> test_queries(const DataSet& data, const RunOptions& options,

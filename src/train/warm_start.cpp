@@ -20,7 +20,7 @@ void warm_start(Decoder& decoder, const Tokenizer& tokenizer, const RunOptions& 
   const SupervisedRun run{
       .optimizer = optimizer_options,
       .steps = warm.steps,
-      .pack = supervised_pack_options(options.update),
+      .pack = supervised_pack_options(options),
       .name = "warm start",
       .rate_key = "warm_start.learning_rate",
       .batch = [&](int64_t step) {

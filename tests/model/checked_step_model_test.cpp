@@ -116,14 +116,40 @@ TEST(CheckedStepModel, ChecksDrawsOfEveryKind) {
 TEST(CheckedStepModel, ASecondCopyFollowsTheWeights) {
   Decoder decoder = tiny(at::kFloat);
   const auto copy = std::make_shared<Decoder>(decoder.copy_on(at::kCPU));
-  CheckedStepModel checked(
-      std::make_unique<TreeStepModel>(decoder), std::make_unique<TreeStepModel>(*copy),
-      [&decoder, copy] { copy->parameters().values().copy_(decoder.parameters().values()); });
+  CheckedStepModel checked(std::make_unique<TreeStepModel>(decoder),
+                           std::make_unique<TreeStepModel>(*copy),
+                           [&decoder, copy] { copy->take_weights(decoder); });
   greedy_decode(checked, kPrompts, 2);
   decoder.parameters().values().mul_(1.25);  // an update
   greedy_decode(checked, kPrompts, 2);       // allocates pages, as every rollout does
   EXPECT_EQ(checked.steps(), 4);
   EXPECT_EQ(checked.largest_share(), 0);  // the same weights by the same kernels
+}
+
+// Adapters whose B is not 0 any more.
+Decoder adapted(double up) {
+  Decoder decoder = tiny(at::kFloat);
+  decoder.add_adapters({.rank = 2, .targets = {"q_proj", "down_proj"}}, "base", 1);
+  for (auto& [name, tensor] : decoder.trainable().named_tensors())
+    if (name.find("lora_B") != std::string::npos) tensor.fill_(up);
+  return decoder;
+}
+
+TEST(CheckedStepModel, ASecondCopyFollowsTheAdapters) {
+  Decoder decoder = adapted(0.5);
+  const auto copy = std::make_shared<Decoder>(decoder.copy_on(at::kCPU));
+  CheckedStepModel checked(std::make_unique<TreeStepModel>(decoder),
+                           std::make_unique<TreeStepModel>(*copy),
+                           [&decoder, copy] { copy->take_weights(decoder); });
+  greedy_decode(checked, kPrompts, 2);
+  decoder.trainable().values().mul_(1.25);  // an update
+  greedy_decode(checked, kPrompts, 2);
+  EXPECT_EQ(checked.steps(), 4);
+  EXPECT_EQ(checked.largest_share(), 0);
+  // They matter: without them the two differ.
+  const Decoder plain = tiny(at::kFloat);
+  CheckedStepModel apart = side_by_side(decoder, plain);
+  EXPECT_THROW(greedy_decode(apart, kPrompts, 2), DifferenceFound);
 }
 
 TEST(CheckedStepModel, IsMadeForCheckedDevices) {

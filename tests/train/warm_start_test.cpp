@@ -8,6 +8,7 @@
 #include "dense_forward.h"
 #include "support/expect_error.h"
 #include "tiny_model.h"
+#include "train/supervised_run.h"
 
 namespace treepo {
 namespace {
@@ -109,6 +110,13 @@ TEST(WarmStart, ALossThatIsNotFiniteIsAnError) {
   options.warm_start.learning_rate = 1e300;
   EXPECT_NE(error_of([&] { run_warm_start(model, options); }).find("warm_start.learning_rate"),
             std::string::npos);
+}
+
+TEST(WarmStart, ACheckedDeviceChecksSupervisedSteps) {
+  RunOptions options;
+  EXPECT_FALSE(supervised_pack_options(options).checked);
+  options.model.device = "checked:cuda";
+  EXPECT_TRUE(supervised_pack_options(options).checked);
 }
 
 }  // namespace
