@@ -104,8 +104,8 @@ class TextSide {
   TextSide(const BenchFlags& flags, const RunOptions& options, const ModelConfig& config,
            const std::vector<TrainingQuery>& queries)
       : options_(options), queries_(queries) {
-    if (!flags.source.random_model.empty()) return;
-    tokenizer_.emplace(Tokenizer::load(options.model.path));
+    tokenizer_ = flags.source.tokenizer(options);
+    if (!tokenizer_) return;
     text_.emplace(TokenText{*tokenizer_, config.eos_token_ids});
     if (flags.reward.empty()) return;
     verifier_ = make_verifier(options.reward);

@@ -1,16 +1,21 @@
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "app/commands.h"
 #include "app/model_source.h"
 #include "app/run_flags.h"
+#include "base/error.h"
 #include "base/format.h"
 #include "base/json.h"
 #include "config/load.h"
+#include "data/carry_task.h"
+#include "data/load_sources.h"
 #include "evaluate/machine_roof.h"
 #include "model/device.h"
+#include "train/model_setup.h"
 #include "train/run_plan.h"
 
 namespace treepo {
@@ -86,7 +91,8 @@ void print_sampling(const RunPlan& p, const RunOptions& options) {
                                 ? "all of them"
                                 : fmt::format("{} decides (rows: {}, pages: {})", p.trees_limit,
                                               p.trees_by_rows, p.trees_by_pages);
-  fmt::print("  trees at once: {}; {}\n", p.trees_at_once, limit);
+  fmt::print("  trees at once where all have {} paths: {}; {}\n", p.width, p.trees_at_once, limit);
+  fmt::print("  trees that begin together: {}\n", p.trees_at_first);
 }
 
 void print_training(const RunPlan& p, const RunOptions& options) {
@@ -95,19 +101,22 @@ void print_training(const RunPlan& p, const RunOptions& options) {
   print_line("optimiser", p.optimizer, "AdamW");
   if (p.reference > 0)
     print_line("reference model", p.reference,
-               fmt::format("objective.kl_beta = {}", options.objective.kl_beta));
-  print_line("activations", p.saved,
-             fmt::format("{} bytes a token × {} packed tokens; update.max_tokens = {}",
-                         with_thousands(p.saved_per_token), with_thousands(p.packed_tokens),
-                         options.update.max_tokens));
+               fmt::format("objective.kl_beta = {}, objective.reference_dtype = {}",
+                           options.objective.kl_beta, options.objective.reference_dtype));
+  print_line(
+      "activations", p.saved,
+      fmt::format("{} bytes a token × {} packed tokens; update.max_tokens = {}{}",
+                  with_thousands(p.saved_per_token), with_thousands(p.packed_tokens),
+                  options.update.max_tokens,
+                  p.packed_tokens > options.update.max_tokens ? ", but no path is cut" : ""));
   print_line("logits of a chunk", p.logit_chunk,
              fmt::format("update.logit_chunk_tokens = {}", options.update.logit_chunk_tokens));
   print_line("backward of a layer", p.layer_backward, "not there with the logits");
   print_line("together", p.training_total(), "with weights and pages");
 }
 
-// The option whose part of the sum is largest, of those that can be lowered.
-std::string advice(const RunPlan& p, bool training) {
+// The option whose part of the sum is largest, of those that can be changed.
+std::string advice(const RunPlan& p, const RunOptions& options, bool training) {
   struct Part {
     const char* key;
     int64_t bytes;
@@ -116,15 +125,19 @@ std::string advice(const RunPlan& p, bool training) {
                              {"engine.max_step_tokens", p.step_activations},
                              {"engine.max_rows", p.step_logits}};
   if (training) {
-    parts.push_back({"update.max_tokens", p.saved});
+    parts.push_back({options.update.checkpoint_layers
+                         ? "update.max_tokens"
+                         : "update.max_tokens, without update.checkpoint_layers,",
+                     p.saved});
     parts.push_back({"update.logit_chunk_tokens", p.logit_chunk});
+    if (options.objective.reference_dtype == "model")
+      parts.push_back({"objective.reference_dtype", p.reference});
   }
-  const int64_t fixed =
-      p.weights + (training ? p.gradients + p.optimizer + p.reference : int64_t{0});
+  const int64_t fixed = p.weights + (training ? p.gradients + p.optimizer : int64_t{0});
   const Part& most = *std::ranges::max_element(parts, {}, &Part::bytes);
   if (fixed > most.bytes)
-    return training ? "weights, gradients and optimiser take most: a smaller model or a narrower "
-                      "model.dtype"
+    return training ? "weights, gradients and optimiser take most: a smaller model, a narrower "
+                      "model.dtype, or adapters (lora.rank)"
                     : "the weights take most: a smaller model or a narrower model.dtype";
   return fmt::format("{} takes most ({})", most.key, mib(most.bytes));
 }
@@ -161,6 +174,7 @@ OrderedJson plan_json(const RunPlan& p, int64_t available) {
           {"trees_by_rows", p.trees_by_rows},
           {"trees_by_pages", p.trees_by_pages},
           {"trees_at_once", p.trees_at_once},
+          {"trees_at_first", p.trees_at_first},
           {"trees_limit", p.trees_limit},
           {"step_activation_bytes", p.step_activations},
           {"step_logit_bytes", p.step_logits},
@@ -177,18 +191,78 @@ OrderedJson plan_json(const RunPlan& p, int64_t available) {
           {"available_bytes", available}};
 }
 
+// What is sampled together.
+struct Workload {
+  int64_t queries = 0, prompt_tokens = 0;  // of the longest
+};
+
+Workload workload_of(const std::vector<TrainingQuery>& queries) {
+  Workload work{.queries = std::ssize(queries)};
+  for (const TrainingQuery& query : queries)
+    work.prompt_tokens = std::max<int64_t>(work.prompt_tokens, std::ssize(query.prompt));
+  return work;
+}
+
+int64_t longest_carry_prompt(const RunOptions& options) {
+  constexpr int64_t kProblems = 10'000;  // there is no end of them
+  const CarryTask task(static_cast<uint64_t>(options.data.seed));
+  int64_t longest = 0;
+  for (int64_t i = 0; i < kProblems; ++i)  // a token for each character
+    longest = std::max<int64_t>(longest, std::ssize(task.training_problem(i).prompt));
+  return longest;
+}
+
+// Of the configuration's training data.
+int64_t longest_training_prompt(const PlanFlags& flags, const RunOptions& options) {
+  if (options.data.max_prompt_tokens > 0) return options.data.max_prompt_tokens;
+  if (options.data.kind == "carry") return longest_carry_prompt(options);
+  if (options.data.train.empty()) return ModelSource::kPromptTokens;
+  const std::optional<Tokenizer> tokenizer = flags.source.tokenizer(options);
+  if (!tokenizer)
+    throw Error("the lengths of the prompts in data.train are unknown without a tokenizer",
+                "--prompt-tokens N says how long the longest is; --model DIR has a tokenizer");
+  PromptWriter prompts(options.prompt, model_folders(options.model.path).tokenizer);
+  int64_t longest = 0;
+  for (const LoadedSource& source :
+       load_sources(options.data.train, options.data, prompts,
+                    {.tokenizer = &*tokenizer,
+                    .model_directory = model_folders(options.model.path).tokenizer,
+                    .check = {}}))
+    longest = std::max<int64_t>(longest, std::ranges::max(source.prompt_lengths));
+  return longest;
+}
+
+// Of the prompts, or of the configuration's training; flags go before what it says.
+Workload planned_workload(const PlanFlags& flags, const RunOptions& options,
+                          const ModelConfig& config) {
+  if (flags.config.empty() || !flags.source.prompts.empty())
+    return workload_of(flags.source.queries(options, config));
+  const Workload work = {.queries =
+                             flags.source.num_queries.value_or(options.train.queries_per_step),
+                         .prompt_tokens = flags.source.prompt_tokens
+                                              ? *flags.source.prompt_tokens
+                                              : longest_training_prompt(flags, options)};
+  const int64_t response = longest_response(options.rollout, options.stop);
+  if (work.prompt_tokens + response > config.max_positions)
+    throw Error(fmt::format("a prompt of {} tokens and a response of up to {} exceed the model's "
+                            "context of {}",
+                            work.prompt_tokens, response, config.max_positions),
+                "lower data.max_prompt_tokens, stop.response_tokens, rollout.depth or "
+                "rollout.segment_tokens");
+  return work;
+}
+
 void run_plan(const PlanFlags& flags) {
   const RunOptions options = load_options(flags.config, flags.run.overrides());
-  flags.source.check(options);
+  const bool fresh = flags.source.random_model.empty() && options.model.path.empty() &&
+                     options.data.kind == "carry" && !flags.config.empty();
+  if (!fresh) flags.source.check(options);
   const ModelConfig config = flags.source.config(options);
-  const std::vector<TrainingQuery> queries = flags.source.queries(options, config);
-  size_t longest = 0;
-  for (const TrainingQuery& query : queries) longest = std::max(longest, query.prompt.size());
+  const Workload work = planned_workload(flags, options, config);
   const MemoryModel model{.config = config,
                           .device = planned_device(options.model.device),
                           .dtype = parse_dtype(options.model.dtype)};
-  const RunPlan plan =
-      plan_run(model, options, static_cast<int64_t>(queries.size()), static_cast<int64_t>(longest));
+  const RunPlan plan = plan_run(model, options, work.queries, work.prompt_tokens);
   const int64_t available = available_memory(flags, model.device);
   if (flags.json) {
     fmt::print("{}\n", dump_json(plan_json(plan, available)));
@@ -196,8 +270,8 @@ void run_plan(const PlanFlags& flags) {
   }
   print_sampling(plan, options);
   print_training(plan, options);
-  print_verdict("sampling", plan.sampling_total(), available, advice(plan, false));
-  print_verdict("training", plan.training_total(), available, advice(plan, true));
+  print_verdict("sampling", plan.sampling_total(), available, advice(plan, options, false));
+  print_verdict("training", plan.training_total(), available, advice(plan, options, true));
   if (available == 0) fmt::print("--memory-gib says how much the device has\n");
 }
 
@@ -209,7 +283,10 @@ void add_plan_command(CLI::App& program) {
       program, "plan", "Say how much memory a run takes, what for, and which option limits it");
   command->add_option("--model", flags->run.model, "Hugging Face directory");
   flags->source.add_to(*command);
-  command->add_option("--config", flags->config, "TOML file with options, as for `treepo train`");
+  command->add_option(
+      "--config", flags->config,
+      "TOML file with options, as for `treepo train`; queries and prompts are then those "
+      "of its training");
   command
       ->add_option("--memory-gib", flags->memory_gib,
                    "memory of the device; without it this machine's")

@@ -1,6 +1,8 @@
 #include "model/memory_plan.h"
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "model/cached_attention.h"  // key_value_dtype
 #include "model/decoder.h"
@@ -38,7 +40,8 @@ int64_t MemoryModel::parameters() const {
 }
 
 int64_t MemoryModel::weight_bytes() const {
-  return parameters() * sizes_of(*this).e;
+  const int64_t adapters = lora.rank > 0 ? trained_parameters() : 0;
+  return (parameters() + adapters) * sizes_of(*this).e;
 }
 
 int64_t MemoryModel::rope_table_bytes() const {
@@ -91,6 +94,14 @@ int64_t MemoryModel::optimizer_bytes() const {
 
 namespace {
 
+// x Aᵀ of the adapters on these of a layer's matrices.
+int64_t adapter_bytes_per_token(const MemoryModel& m, const std::vector<std::string>& matrices) {
+  const auto adapted = std::ranges::count_if(matrices, [&](const std::string& name) {
+    return std::ranges::find(m.lora.targets, name) != m.lora.targets.end();
+  });
+  return m.lora.rank * adapted * sizes_of(m).e;
+}
+
 // What autograd keeps of a layer's halves for each token: the residual stream before it, its normed
 // form and the norm's root mean square; then rotated queries, keys and values, attention's result
 // and its log-sums (wide), or gate, up and their product. Head norms (Qwen3) also keep what they
@@ -102,12 +113,14 @@ int64_t attention_bytes_per_token(const MemoryModel& m) {
   const int64_t narrow_result = converts(s) ? s.e * s.q : 0;
   const int64_t head_norms =
       config.qk_norm ? s.e * (s.q + s.k) + s.w * (config.num_heads + config.num_kv_heads) : 0;
-  return s.e * 2 * s.h + s.w + attention + narrow_result + head_norms;
+  return s.e * 2 * s.h + s.w + attention + narrow_result + head_norms +
+         adapter_bytes_per_token(m, {"q_proj", "k_proj", "v_proj", "o_proj"});
 }
 
 int64_t mlp_bytes_per_token(const MemoryModel& m) {
   const Sizes s = sizes_of(m);
-  return s.e * (2 * s.h + 3 * s.i) + s.w;
+  return s.e * (2 * s.h + 3 * s.i) + s.w +
+         adapter_bytes_per_token(m, {"gate_proj", "up_proj", "down_proj"});
 }
 
 }  // namespace
@@ -141,8 +154,11 @@ int64_t MemoryModel::layer_backward_bytes(int64_t packed_tokens) const {
   const int64_t matrix = s.e * 2 * s.i * s.h;
   if (!checkpoint_layers) return packed_tokens * s.e * (2 * s.h + 3 * s.i) + matrix;
   const int64_t rows = std::min(packed_tokens, kRecomputedRows);
+  // Adapters make gate and up anew beside what the weights gave.
+  const int64_t inner =
+      adapter_bytes_per_token(*this, {"gate_proj", "up_proj"}) > 0 ? 7 * s.i : 5 * s.i;
   const int64_t mlp =
-      std::max(rows * (s.e * (s.h + 5 * s.i) + s.w), rows * s.e * (2 * s.h + 2 * s.i) + matrix);
+      std::max(rows * (s.e * (s.h + inner) + s.w), rows * s.e * (2 * s.h + 2 * s.i) + matrix);
   // The layer's input is among those that all layers keep.
   return packed_tokens * (attention_bytes_per_token(*this) + s.e * 2 * s.h) + mlp;
 }

@@ -28,12 +28,20 @@ Decoder fresh_decoder(const ModelConfig& config, const ModelOptions& options, ui
   return Decoder::random(config, seed, parse_device(options.device), parse_dtype(options.dtype));
 }
 
+}  // namespace
+
+ModelConfig fresh_carry_config(const ModelOptions& options) {
+  return fresh_model_config(options, kCarryVocabularySize,
+                            {.eos = kCarryEosId, .pad = kCarryPadId});
+}
+
+namespace {
+
 LoadedModel fresh_carry_model(const ModelOptions& options, uint64_t seed,
                               const std::string& scratch_dir, const BeforeWeights& before_weights) {
   file_system().make_directories(scratch_dir);
   write_carry_tokenizer(scratch_dir);
-  const ModelConfig config =
-      fresh_model_config(options, kCarryVocabularySize, {.eos = kCarryEosId, .pad = kCarryPadId});
+  const ModelConfig config = fresh_carry_config(options);
   Tokenizer tokenizer = Tokenizer::load(scratch_dir);
   if (before_weights) before_weights(config, tokenizer, scratch_dir);
   return {fresh_decoder(config, options, seed), std::move(tokenizer), scratch_dir};
@@ -63,21 +71,24 @@ void check_context(const ModelConfig& config, const RunOptions& options) {
       "stop.response_tokens where that is set");
 }
 
+ModelFolders model_folders(const std::string& path) {
+  if (!is_adapter_directory(path)) return {.config = path, .tokenizer = path};
+  const std::string base = adapter_base(path);
+  return {.config = base,
+          .tokenizer = file_system().exists(join_path(path, "tokenizer.json")) ? path : base};
+}
+
 LoadedModel load_model_directory(const ModelOptions& options, const BeforeWeights& before_weights) {
   if (options.path.empty()) {
     throw Error("no model is named", "give a Hugging Face directory: --model DIR");
   }
   const c10::Device device = parse_device(options.device);
-  const bool adapter = is_adapter_directory(options.path);
-  const ModelConfig config = read_model_config(adapter ? adapter_base(options.path) : options.path);
-  // An adapter may come without the tokenizer, which is its base's then.
-  const bool base_has_it =
-      adapter && !file_system().exists(join_path(options.path, "tokenizer.json"));
-  const std::string tokenizer_dir = base_has_it ? adapter_base(options.path) : options.path;
-  Tokenizer tokenizer = checked_tokenizer(config, tokenizer_dir, before_weights);
+  const ModelFolders folders = model_folders(options.path);
+  const ModelConfig config = read_model_config(folders.config);
+  Tokenizer tokenizer = checked_tokenizer(config, folders.tokenizer, before_weights);
   const Activity activity("load model");
   return {load_decoder(options.path, device, parse_dtype(options.dtype)), std::move(tokenizer),
-          tokenizer_dir};
+          folders.tokenizer};
 }
 
 LoadedModel load_model(const ModelOptions& options, uint64_t seed, const std::string& scratch_dir,

@@ -26,6 +26,9 @@ using BeforeWeights =
 // model's context.
 void check_context(const ModelConfig& config, const RunOptions& options);
 
+// Of the model that options with an empty path name.
+ModelConfig fresh_carry_config(const ModelOptions& options);
+
 // The model that the options name: a Hugging Face directory, the same with fresh weights, or, with
 // an empty path, a fresh model with the tokenizer of data.kind = "carry", which is written to
 // `scratch_dir`. Throws Error if tokenizer and model don't fit together.
@@ -41,6 +44,13 @@ LoadedModel load_run_model(const RunOptions& options, const std::string& scratch
 // Makes checkpoints take their tokenizer from this folder of the run: the model's own may vanish,
 // as the checkpoint that a run goes on from does.
 void keep_tokenizer(LoadedModel& model, const std::string& folder);
+
+// Where what belongs to the model at `path` lies: of an adapter, its base; the tokenizer may come
+// with either.
+struct ModelFolders {
+  std::string config, tokenizer;
+};
+ModelFolders model_folders(const std::string& path);
 
 // For commands that only read: the path must be set. It may be an adapter's directory.
 LoadedModel load_model_directory(const ModelOptions& options,

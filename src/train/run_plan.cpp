@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "model/device.h"  // is_checked_device
 #include "rollout/cache_plan.h"
+#include "tree/budget.h"
 #include "tree/stop_rules.h"
 
 namespace treepo {
@@ -22,9 +24,23 @@ void plan_pages(const RunOptions& options, RunPlan& plan) {
   plan.pool = plan.pool_pages * plan.page_bytes;
 }
 
-// Trees enter while paths are fewer than rows and pages are at hand.
-void plan_trees(RunPlan& plan) {
-  plan.trees_by_rows = (plan.max_rows + plan.width - 1) / plan.width;
+int64_t divide_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+// Trees enter while paths are fewer than rows and pages are at hand: Scheduler::may_admit.
+int64_t trees_at_first(const RunOptions& options, const RunPlan& plan) {
+  const int64_t paths = largest_first_split(options.rollout, {.trees = plan.num_queries});
+  const int64_t branches = options.rollout.sequential ? 1 : options.rollout.branching_factor;
+  const int64_t path_pages = branches * divide_up(options.rollout.segment_tokens, plan.page_tokens);
+  const int64_t prompt_pages = divide_up(plan.prompt_tokens, plan.page_tokens);
+  const int64_t by_rows = divide_up(plan.max_rows, paths);
+  const int64_t by_pages = (plan.pool_pages - prompt_pages) / (paths * path_pages);
+  return std::clamp<int64_t>(std::min(by_rows, by_pages), 1, plan.num_queries);
+}
+
+void plan_trees(const RunOptions& options, RunPlan& plan) {
+  plan.trees_by_rows = divide_up(plan.max_rows, plan.width);
   plan.trees_by_pages = plan.affordable_pages / plan.tree_pages;
   plan.trees_at_once = std::min(plan.num_queries, plan.trees_by_rows);
   plan.trees_limit = plan.num_queries <= plan.trees_by_rows ? "" : "engine.max_rows";
@@ -32,6 +48,27 @@ void plan_trees(RunPlan& plan) {
     plan.trees_at_once = plan.can_sample() ? std::max<int64_t>(1, plan.trees_by_pages) : 0;
     plan.trees_limit = "engine.cache_mib";
   }
+  plan.trees_at_first = plan.can_sample() ? trees_at_first(options, plan) : 0;
+}
+
+// A second model with pages of its own beside the first.
+int64_t models(const RunOptions& options) {
+  return is_checked_device(options.model.device) ? 2 : 1;
+}
+
+int64_t reference_bytes(MemoryModel model, const RunOptions& options) {
+  if (options.objective.kl_beta == 0 || options.lora.rank > 0) return 0;
+  if (options.objective.reference_dtype == "bfloat16") model.dtype = c10::kBFloat16;
+  return model.weight_bytes() + model.rope_table_bytes();
+}
+
+// Packs are filled up to update.max_tokens, but no path is cut.
+int64_t packed_tokens(const RunOptions& options, const RunPlan& plan) {
+  const int64_t path = plan.prompt_tokens + plan.response_tokens;
+  const int64_t tree = options.update.packed
+                           ? plan.prompt_tokens + plan.width * plan.response_tokens
+                           : plan.width * path;
+  return std::min(std::max(options.update.max_tokens, path), plan.num_queries * tree);
 }
 
 }  // namespace
@@ -48,11 +85,11 @@ RunPlan plan_run(MemoryModel model, const RunOptions& options, int64_t num_queri
   plan.page_tokens = options.engine.page_tokens;
   plan.parameters = model.parameters();
   plan.weights = model.weight_bytes() + model.rope_table_bytes();
-  plan.token_bytes = model.key_value_bytes_per_token();
+  plan.token_bytes = models(options) * model.key_value_bytes_per_token();
   plan.page_bytes = plan.page_tokens * plan.token_bytes;
   plan.max_rows = std::min(options.engine.max_rows, options.engine.max_step_tokens);
   plan_pages(options, plan);
-  plan_trees(plan);
+  plan_trees(options, plan);
 
   // A step takes prompts in pieces that fill it, as long as there are any.
   const int64_t step_tokens =
@@ -62,9 +99,8 @@ RunPlan plan_run(MemoryModel model, const RunOptions& options, int64_t num_queri
 
   plan.gradients = model.gradient_bytes();
   plan.optimizer = model.optimizer_bytes();
-  plan.reference = options.objective.kl_beta > 0 && options.lora.rank == 0 ? plan.weights : 0;
-  plan.packed_tokens = std::min(options.update.max_tokens,
-                                num_queries * (prompt_tokens + plan.width * plan.response_tokens));
+  plan.reference = reference_bytes(model, options);
+  plan.packed_tokens = packed_tokens(options, plan);
   plan.saved_per_token = model.saved_bytes_per_token();
   plan.saved = plan.packed_tokens * plan.saved_per_token;
   plan.logit_chunk = model.logit_chunk_bytes(plan.packed_tokens, options.update.logit_chunk_tokens);

@@ -23,8 +23,11 @@ struct RunPlan {
   int64_t path_mib = 0, tree_mib = 0, all_mib = 0;  // engine.cache_mib that would do for each
   int64_t pool = 0;
   int64_t max_rows = 0;  // paths that decode in one step
+  // Trees at once where all have `width` paths, as rows and pages allow. Trees that have just begun
+  // have fewer, so that more begin together.
   int64_t trees_by_rows = 0, trees_by_pages = 0, trees_at_once = 0;
-  std::string trees_limit;  // the option that decides it
+  int64_t trees_at_first = 0;  // with first_split paths each, pages for their first segments
+  std::string trees_limit;     // the option that decides trees_at_once
   int64_t step_activations = 0, step_logits = 0;
 
   // The update.

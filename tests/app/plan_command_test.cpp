@@ -27,9 +27,11 @@ TEST(PlanCommand, SaysWhatFitsAndWhatLimits) {
   EXPECT_THAT(results[0].out,
               AllOf(HasSubstr("sampling: 8 queries, prompts of up to 12 tokens, responses of up to "
                               "64, width 8"),
-                    HasSubstr("307,104 parameters"), HasSubstr("trees at once: 8; all"),
+                    HasSubstr("307,104 parameters"),
+                    HasSubstr("trees at once where all have 8 paths: 8; all"),
                     HasSubstr("sampling fits: "), HasSubstr("training fits: ")));
-  EXPECT_THAT(results[1].out, HasSubstr("trees at once: 2; engine.max_rows decides"));
+  EXPECT_THAT(results[1].out, AllOf(HasSubstr("have 8 paths: 2; engine.max_rows decides"),
+                                    HasSubstr("trees that begin together: 8\n")));
   EXPECT_THAT(results[2].out,
               AllOf(HasSubstr("holds one path, but not a whole tree"), HasSubstr("prefilled again"),
                     HasSubstr("engine.cache_mib decides")));
@@ -68,6 +70,56 @@ TEST(PlanCommand, ReadsPromptsButNoWeights) {
   const Json plan = Json::parse(result.out);
   EXPECT_EQ(plan["num_queries"], 2);
   EXPECT_EQ(plan["prompt_tokens"], 5);
+}
+
+// Queries and prompts are those of the configuration's training, unless flags say otherwise.
+TEST(PlanCommand, AConfigurationSaysWhatIsSampled) {
+  const TinyModelDirectory model;
+  const TemporaryDirectory folder;
+  write_text(folder / "train.jsonl",
+             "{\"ids\": [3, 4, 5, 6, 7], \"answer\": \"1\"}\n{\"ids\": [3], \"answer\": \"1\"}\n");
+  write_text(folder / "run.toml", "[data]\ntrain = [\"" + (folder / "train.jsonl") +
+                                      "\"]\n[rollout]\ndepth = 2\nsegment_tokens = 8\n"
+                                      "[train]\nqueries_per_step = 12\n");
+  write_text(folder / "carry.toml",
+             "[data]\nkind = \"carry\"\n[rollout]\ndepth = 2\nsegment_tokens = 8\n");
+  const Words plan = {"plan", "--config", folder / "run.toml", "--json", "--model", model.path()};
+  const std::vector<ProgramResult> results =
+      run_programs({plan,
+                    plan + sets({"data.max_prompt_tokens=3"}),
+                    plan + Words{"--queries", "7", "--prompt-tokens", "20"},
+                    plan + sets({"rollout.depth=600"}),
+                    {"plan", "--config", folder / "run.toml", "--random-model", "quickstart"},
+                    {"plan", "--config", folder / "carry.toml", "--json"}});
+  const auto queries_and_prompt = [&](size_t i) {
+    EXPECT_EQ(results[i].code, kExitSuccess) << results[i].err;
+    const Json found = Json::parse(results[i].out);
+    return std::pair<int, int>(found["num_queries"], found["prompt_tokens"]);
+  };
+  EXPECT_EQ(queries_and_prompt(0), std::pair(12, 5));
+  EXPECT_EQ(queries_and_prompt(1), std::pair(12, 3));
+  EXPECT_EQ(queries_and_prompt(2), std::pair(7, 20));
+  EXPECT_EQ(results[3].code, kExitError);
+  EXPECT_EQ(results[4].code, kExitError);
+  EXPECT_THAT(results[4].err, AllOf(HasSubstr("tokenizer"), HasSubstr("--prompt-tokens")));
+  EXPECT_EQ(queries_and_prompt(5).first, 16);
+  EXPECT_GT(queries_and_prompt(5).second, 8);
+}
+
+// A model with random weights has no tokenizer, but ids need none.
+TEST(PlanCommand, ARandomModelTakesIds) {
+  const TemporaryDirectory folder;
+  write_text(folder / "ids.jsonl", "{\"ids\": [3, 4, 5]}\n{\"ids\": [3]}\n");
+  write_text(folder / "text.jsonl", "{\"prompt\": \"one\"}\n");
+  const Words plan = {"plan", "--random-model", "quickstart", "--json"};
+  const Words shape = sets({"rollout.depth=2", "rollout.segment_tokens=8"});
+  const std::vector<ProgramResult> results =
+      run_programs({plan + Words{"--prompts", folder / "ids.jsonl"} + shape,
+                    plan + Words{"--prompts", folder / "text.jsonl"} + shape});
+  ASSERT_EQ(results[0].code, kExitSuccess) << results[0].err;
+  EXPECT_EQ(Json::parse(results[0].out)["prompt_tokens"], 3);
+  EXPECT_EQ(results[1].code, kExitError);
+  EXPECT_THAT(results[1].err, AllOf(HasSubstr("line 1"), HasSubstr("\"ids\"")));
 }
 
 TEST(PlanCommand, WrongSettingsAreErrors) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "learn/update.h"
+#include "model/make_step_model.h"
 #include "model/tree_step_model.h"
 #include "rollout/engine.h"
 #include "support/tensor_memory.h"
@@ -88,7 +89,7 @@ TEST_P(PlanAgainstTensors, Sampling) {
 
 class TrainingPlan : public PlanAgainstTensors {
  protected:
-  void compare(bool checkpoint_layers) const;
+  void compare(bool checkpoint_layers, const LoraOptions& lora = {}) const;
 };
 
 TEST_P(TrainingPlan, KeepsAllOfEveryLayer) {
@@ -99,7 +100,13 @@ TEST_P(TrainingPlan, KeepsTheInputsOfLayers) {
   compare(true);
 }
 
-void TrainingPlan::compare(bool checkpoint_layers) const {
+TEST_P(TrainingPlan, KeepsWhatAdaptersNeed) {
+  const LoraOptions lora = {.rank = 32, .targets = {"q_proj", "v_proj", "up_proj", "down_proj"}};
+  compare(false, lora);
+  compare(true, lora);
+}
+
+void TrainingPlan::compare(bool checkpoint_layers, const LoraOptions& lora) const {
   // 4 trajectories without a shared token but the prompt's; more than kRecomputedRows.
   constexpr int32_t kTokens = 320;
   SearchTree tree(std::vector<int32_t>(32, 3), kTokens);
@@ -119,11 +126,13 @@ void TrainingPlan::compare(bool checkpoint_layers) const {
   options.update.logit_chunk_tokens = 256;
   options.update.checkpoint_layers = checkpoint_layers;
   options.engine.cache_mib = 1;
+  options.lora = lora;
   const RunPlan plan = plan_run(model(), options, 1, 32);
   EXPECT_EQ(plan.packed_tokens, 32 + 4 * kTokens);
 
   TensorMemory memory;
   Decoder decoder = Decoder::random(model().config, 1, at::kCPU, dtype());
+  if (lora.rank > 0) decoder.add_adapters(lora, "base", 1);
   AdamW optimizer = make_optimizer(decoder, options.optimizer);
   const int64_t fixed = plan.weights + plan.gradients + plan.optimizer;
   expect_close("weights, gradients, optimiser", fixed, memory.current());
@@ -184,6 +193,75 @@ TEST(RunPlan, CountsTheAdaptersThatAreTrained) {
   EXPECT_EQ(adapted.reference, 0);
   EXPECT_GT(whole.reference, 0);
   EXPECT_GT(whole.gradients, adapted.gradients);
+}
+
+// Bytes of the reference's weights and its table of rotations: [positions, head_dim] in float32.
+TEST(RunPlan, CountsTheReferenceInItsOwnWidth) {
+  RunOptions options;
+  options.objective.kl_beta = 0.1;
+  const MemoryModel memory = two_layers();
+  const int64_t whole = plan_run(memory, options, 1, 10).reference;
+  options.objective.reference_dtype = "bfloat16";
+  const int64_t half = plan_run(memory, options, 1, 10).reference;
+  EXPECT_EQ(whole - half, 2 * memory.parameters());
+  EXPECT_EQ(half - 2 * memory.parameters(), memory.config.max_positions * 16 * 4);
+}
+
+// Packs hold update.max_tokens, but at least a path, and no more than there is.
+TEST(RunPlan, CountsWhatAPackHolds) {
+  RunOptions options;
+  options.rollout.width = 4;
+  options.rollout.depth = 2;
+  options.rollout.segment_tokens = 16;
+  const auto packed = [&](int64_t max_tokens, int64_t queries) {
+    options.update.max_tokens = max_tokens;
+    return plan_run(two_layers(), options, queries, 10).packed_tokens;
+  };
+  EXPECT_EQ(packed(64, 3), 64);
+  EXPECT_EQ(packed(8, 3), 10 + 32);  // no path is cut
+  EXPECT_EQ(packed(10'000, 3), 3 * (10 + 4 * 32));
+  options.update.packed = false;
+  EXPECT_EQ(packed(10'000, 3), 3 * 4 * (10 + 32));
+}
+
+// Two models, two sets of pages.
+TEST(RunPlan, CountsBothModelsOfACheckedDevice) {
+  RunOptions options;
+  const RunPlan one = plan_run(two_layers(), options, 10, 10);
+  options.model.device = "checked";
+  const RunPlan two = plan_run(two_layers(), options, 10, 10);
+  EXPECT_EQ(two.page_bytes, 2 * one.page_bytes);
+  const Decoder decoder = Decoder::random(two_layers().config, 1, at::kCPU, at::kFloat);
+  const auto model = make_step_model(decoder, "checked");
+  EXPECT_EQ(two.page_bytes,
+            model->bytes_per_page(static_cast<int32_t>(options.engine.page_tokens)));
+}
+
+// As many trees begin together as the plan says, and no fewer grow at once later on.
+TEST(RunPlan, KnowsHowManyTreesBeginTogether) {
+  RunOptions options;
+  options.rollout.width = 8;
+  options.rollout.depth = 3;
+  options.rollout.segment_tokens = 4;
+  const MemoryModel memory = two_layers();
+  const Decoder decoder = Decoder::random(memory.config, 1, at::kCPU, at::kFloat);
+  std::vector<Query> queries(20);
+  for (size_t i = 0; i < queries.size(); ++i) queries[i] = {.id = i, .prompt = {1, 2, 3, 4, 5}};
+  for (const auto& [rows, first, cache_mib] :
+       {std::tuple(16, 2, 8), std::tuple(16, 1, 8), std::tuple(16, 8, 8), std::tuple(64, 1, 1)}) {
+    options.engine = {
+        .max_rows = rows, .max_step_tokens = 512, .page_tokens = 32, .cache_mib = cache_mib};
+    options.rollout.first_split_min = options.rollout.first_split_max = first;
+    const RunPlan plan = plan_run(memory, options, 20, 5);
+    TreeStepModel model(decoder);
+    RolloutEngine engine(model, {.growth = options.rollout, .engine = options.engine});
+    int64_t begun = 0;
+    engine.run(queries, {.progress = [&](const RolloutProgress& progress) {
+                 if (begun == 0) begun = progress.growing_trees;
+               }});
+    EXPECT_EQ(begun, plan.trees_at_first) << rows << " rows, first split " << first;
+    EXPECT_LE(plan.trees_at_once, plan.trees_at_first);
+  }
 }
 
 // Pages of 4 tokens, 4,096 bytes: a prompt of 10 takes 3, each of 2 segments of 6 takes 2.
