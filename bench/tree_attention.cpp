@@ -20,7 +20,7 @@
 #include "base/threads.h"
 #include "evaluate/machine_roof.h"
 #include "kernels/aligned_vector.h"
-#include "kernels/tree_attention.h"
+#include "kernels/tree_attention_plan.h"
 #include "whole_run.h"
 
 namespace treepo {
@@ -137,8 +137,9 @@ class Bench {
 
   void run_layer(int64_t layer) {
     const int64_t first = layer * trees_.pages * page_numbers_;
-    tree_attention_cpu<S>(trees_.work, shape_, scale(), queries_.data(),
-                          shape_.num_heads * shape_.head_dim, trees_.rows, keys_.data() + first,
+    if (layer == 0) plan_.make(trees_.work, shape_, trees_.rows);  // as a step does
+    tree_attention_cpu<S>(plan_, trees_.work, shape_, scale(), queries_.data(),
+                          shape_.num_heads * shape_.head_dim, keys_.data() + first,
                           values_.data() + first, out_.data());
   }
 
@@ -206,6 +207,7 @@ class Bench {
 
   const Trees& trees_;
   AttentionShape shape_;
+  TreeAttentionPlan plan_;
   int64_t page_numbers_, layers_ = 0;
   AlignedVector<S> keys_, values_;  // as tensors are
   AlignedVector<float> queries_, out_;

@@ -46,6 +46,8 @@ struct AttentionShape {
   bool operator==(const AttentionShape&) const = default;
 };
 
+class TreeAttentionPlan;  // kernels/tree_attention_plan.h
+
 // CPU kernel. S, what keys and values are stored as: float, double or BFloat16; all else is in
 // Arithmetic<S>. Softmax by merging (m, l, o) over runs in a fixed order that depends on neither
 // thread count nor batch.
@@ -55,9 +57,11 @@ struct AttentionShape {
 //   values   [pages, num_kv_heads, page_tokens, head_dim], readable 64 bytes beyond their end
 // What lies in slots that no run lists may be anything.
 //   out      [num_queries, num_heads, head_dim], contiguous
+// plan: of this work and this number of key/value heads and heads.
 template <typename S>
-void tree_attention_cpu(const TreeAttentionWork& work, const AttentionShape& shape,
-                        Arithmetic<S> scale, const Arithmetic<S>* queries, int64_t query_stride,
-                        int32_t num_queries, const S* keys, const S* values, Arithmetic<S>* out);
+void tree_attention_cpu(const TreeAttentionPlan& plan, const TreeAttentionWork& work,
+                        const AttentionShape& shape, Arithmetic<S> scale,
+                        const Arithmetic<S>* queries, int64_t query_stride, const S* keys,
+                        const S* values, Arithmetic<S>* out);
 
 }  // namespace treepo

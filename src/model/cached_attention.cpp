@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "kernels/parallel.h"
-#include "kernels/tree_attention.h"
 #include "model/kernel_type.h"
 
 namespace treepo {
@@ -25,7 +24,9 @@ AttentionShape shape_of(const PagedCache& cache, const at::Tensor& qkv) {
 
 class KernelAttention : public AttentionLayer {
  public:
-  KernelAttention(const StepBatch& batch, PagedCache& cache) : batch_(batch), cache_(cache) {}
+  KernelAttention(const StepBatch& batch, PagedCache& cache) : batch_(batch), cache_(cache) {
+    cache_.plan.clear();
+  }
 
   at::Tensor attend(int64_t layer, const at::Tensor& qkv) override {
     at::Tensor out;
@@ -56,8 +57,9 @@ class KernelAttention : public AttentionLayer {
     const at::Tensor wide = qkv.to(compute).contiguous();
     at::Tensor out = at::empty({qkv.size(0), shape.num_heads, shape.head_dim}, wide.options());
     const auto scale = static_cast<T>(1 / std::sqrt(static_cast<double>(shape.head_dim)));
-    tree_attention_cpu<S>(batch_.attention, shape, scale, wide.const_data_ptr<T>(), stride,
-                          batch_.num_rows(), keys, values, out.mutable_data_ptr<T>());
+    if (cache_.plan.empty()) cache_.plan.make(batch_.attention, shape, batch_.num_rows());
+    tree_attention_cpu<S>(cache_.plan, batch_.attention, shape, scale, wide.const_data_ptr<T>(),
+                          stride, keys, values, out.mutable_data_ptr<T>());
     return out;
   }
 

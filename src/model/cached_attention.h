@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "kernels/tree_attention_plan.h"
 #include "model/decoder.h"     // AttentionLayer
 #include "model/step_model.h"  // StepBatch
 
@@ -12,8 +13,9 @@ namespace treepo {
 // Keys and values of all layers, in pages, as kernels/tree_attention.h wants them. For the CUDA
 // kernels keys are a view of memory that is laid out like the values.
 struct PagedCache {
-  at::Tensor keys;    // [layers, pages, num_kv_heads, head_dim, page_tokens]
-  at::Tensor values;  // [layers, pages, num_kv_heads, page_tokens, head_dim]
+  at::Tensor keys;           // [layers, pages, num_kv_heads, head_dim, page_tokens]
+  at::Tensor values;         // [layers, pages, num_kv_heads, page_tokens, head_dim]
+  TreeAttentionPlan plan{};  // of the step at work, for the CPU kernels
 };
 
 // What a model of this dtype stores them as. They come out of the decoder in its own type, in which

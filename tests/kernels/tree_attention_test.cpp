@@ -1,6 +1,6 @@
 // Holds the cached tree attention against a loop over every (query, key) in double.
 
-#include "kernels/tree_attention.h"
+#include "kernels/tree_attention_plan.h"
 
 #include <gtest/gtest.h>
 
@@ -136,6 +136,13 @@ std::vector<double> naive(const Case& c, double scale) {
   return out;
 }
 
+// One plan serves case after case, as one step after another.
+const TreeAttentionPlan& plan_of(const Case& c) {
+  static TreeAttentionPlan plan;
+  plan.make(c.work, c.shape, c.num_queries);
+  return plan;
+}
+
 template <typename T>
 std::vector<T> run(const Case& c, double scale) {
   const std::vector<T> queries(c.queries.begin(), c.queries.end());
@@ -144,8 +151,8 @@ std::vector<T> run(const Case& c, double scale) {
   values.resize(values.size() + 64 / sizeof(T), std::numeric_limits<T>::quiet_NaN());
   std::vector<T> out(static_cast<size_t>(c.num_queries * c.shape.num_heads * c.shape.head_dim),
                      T{99});
-  tree_attention_cpu<T>(c.work, c.shape, static_cast<T>(scale), queries.data(), c.query_stride,
-                        c.num_queries, keys.data(), values.data(), out.data());
+  tree_attention_cpu<T>(plan_of(c), c.work, c.shape, static_cast<T>(scale), queries.data(),
+                        c.query_stride, keys.data(), values.data(), out.data());
   return out;
 }
 
@@ -207,8 +214,8 @@ TEST_P(TreeAttention, SameBitsFromBFloat16AsFromFloat) {
     const std::vector<float> queries(c.queries.begin(), c.queries.end());
     const std::vector<float> expected = run<float>(c, 0.3);
     std::vector<float> out(expected.size(), 99.0f);
-    tree_attention_cpu<BFloat16>(c.work, c.shape, 0.3f, queries.data(), c.query_stride,
-                                 c.num_queries, keys.data(), values.data(), out.data());
+    tree_attention_cpu<BFloat16>(plan_of(c), c.work, c.shape, 0.3f, queries.data(), c.query_stride,
+                                 keys.data(), values.data(), out.data());
     EXPECT_EQ(out, expected) << "seed " << seed;
   }
 }
