@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Loads adapters that the program wrote with Hugging Face PEFT and compares logits; loads one that PEFT
-wrote with the program. No part of ./check: it installs PEFT into build/peft-venv, some 200 MB.
+wrote with the program.
 
 For each architecture a model and adapters on it are trained for some steps. PEFT must give the float64
 logits of `treepo selfcheck --write` within 1e-9, with the adapter apart and with what `treepo merge`
 made of it, and the program those of an adapter whose weights PEFT drew.
-Where pip cannot install, a line SKIPPED says so.
+PEFT lives beside transformers, see transformers_load.py. Where pip cannot install, a line SKIPPED says so.
 usage: peft_load.py PROGRAM"""
 import json
 import os
@@ -16,21 +16,10 @@ import tempfile
 
 import transformers_load as common
 
-common.VENV = common.ROOT / "build" / "peft-venv"
-common.STAND_INS = common.VENV / "stand-ins"
-WITHOUT_TORCH = ["peft==0.21.2", "accelerate==1.15.0", "psutil==7.2.2"]  # torch is there, of another folder
 TOLERANCE = 1e-9
 EXAMPLES = '{"prompt": "8+5=", "response": "13!"}\n{"prompt": "7*3=", "response": "21!"}\n'
 TARGETS = {"llama": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
            "qwen2": ["q_proj", "v_proj"], "qwen3": ["k_proj", "o_proj", "up_proj"], "mistral": ["gate_proj"]}
-
-
-def install():
-    common.install(common.torch_folder())
-    made = common.run(common.VENV / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-                      *WITHOUT_TORCH)
-    if made.returncode != 0:
-        raise common.CannotInstall((made.stderr.strip() or "no message").splitlines()[-1])
 
 
 def checked(*words):
@@ -145,7 +134,7 @@ def main():
         sys.exit(1 if steps[sys.argv[1]](json.loads(sys.argv[2])) is False else 0)
     program = pathlib.Path(sys.argv[1]).resolve()
     try:
-        install()
+        common.install(common.torch_folder())
     except common.CannotInstall as reason:
         print(f"SKIPPED: adapters were not loaded with PEFT: {reason}")
         return

@@ -5,7 +5,7 @@ Models of every architecture are made by runs of one training step, and publishe
 and saved again by such a run. `treepo selfcheck --write` gives treepo's float64 logits for a few
 drawn sequences; transformers' must be within 1e-9 of them in float64 and 1e-4 in float32.
 
-transformers lives in build/transformers-venv, made here; torch is the one that treepo is built with.
+transformers (and PEFT for peft_load.py) lives in build/transformers-venv, made here; torch is the one that treepo is built with.
 Where pip cannot install, a line SKIPPED says so.
 usage: transformers_load.py PROGRAM"""
 import contextlib
@@ -20,6 +20,7 @@ import tempfile
 
 REQUIREMENTS = ["transformers==5.23.0", "safetensors==0.8.0", "numpy==2.4.6", "sympy==1.14.0",
                 "networkx==3.6.1", "jinja2==3.1.6"]
+WITHOUT_TORCH = ["peft==0.21.2", "accelerate==1.15.0", "psutil==7.2.2"]  # for peft_load.py; torch is there already
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VENV = ROOT / "build" / "transformers-venv"
 STAND_INS = VENV / "stand-ins"
@@ -53,16 +54,16 @@ def torch_folder():
 
 
 def install(torch):
-    wanted = "\n".join(REQUIREMENTS + [str(torch)])
+    wanted = "\n".join(REQUIREMENTS + WITHOUT_TORCH + [str(torch)])
     marker = VENV / "INSTALLED"
     if marker.exists() and marker.read_text() == wanted:
         return
-    print("installing transformers into build/transformers-venv", flush=True)
+    print("installing transformers and PEFT into build/transformers-venv", flush=True)
     own_python = ROOT / ".venv" / "bin" / "python"
     python = own_python if torch.is_relative_to(ROOT / ".venv") and own_python.exists() else sys.executable
     shutil.rmtree(VENV, ignore_errors=True)
-    for words in ([python, "-m", "venv", VENV],
-                  [VENV / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS]):
+    pip = [VENV / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for words in ([python, "-m", "venv", VENV], [*pip, *REQUIREMENTS], [*pip, "--no-deps", *WITHOUT_TORCH]):
         made = run(*words)
         if made.returncode != 0:
             raise CannotInstall((made.stderr.strip() or made.stdout.strip() or "no message").splitlines()[-1])

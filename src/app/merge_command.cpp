@@ -15,7 +15,8 @@ struct MergeFlags {
   std::string model, adapter, out, dtype;
 };
 
-// Computed in float32 (float64 for a float64 base), rounded once where it is written.
+// Computed in float32 (float64 where the base is or the result is to be), rounded once where it is
+// written.
 void run_merge(const MergeFlags& flags) {
   const std::string base =
       flags.model.empty() ? adapter_base(flags.adapter) : find_model(flags.model);
@@ -24,8 +25,8 @@ void run_merge(const MergeFlags& flags) {
   const c10::ScalarType dtype = parse_dtype(flags.dtype.empty() ? stored : flags.dtype);
   if (file_system().exists(join_path(flags.out, "config.json")))
     throw Error(flags.out + " holds a model already", "name another folder with --out");
-  Decoder decoder =
-      Decoder::load(base, c10::Device(c10::kCPU), stored == "float64" ? at::kDouble : at::kFloat);
+  const bool wide = stored == "float64" || dtype == at::kDouble;
+  Decoder decoder = Decoder::load(base, c10::Device(c10::kCPU), wide ? at::kDouble : at::kFloat);
   load_adapter(decoder, flags.adapter);
   decoder.merge_adapters();
   file_system().make_directories(flags.out);
