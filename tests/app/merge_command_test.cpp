@@ -64,6 +64,22 @@ TEST(MergeCommand, TheMergedModelSamplesAsTheAdapterDoes) {
   EXPECT_THAT(read_text(trained.model / "half/config.json"), HasSubstr("bfloat16"));
 }
 
+// The base's shape and tokenizer, the adapter's weights on top.
+TEST(AdapterDirectory, IsPlannedAndMeasured) {
+  const Trained trained;
+  const std::string prompts = trained.model / "prompts.jsonl";
+  write_text(prompts, "{\"prompt\": \"1+1=\", \"answer\": \"2!\"}\n");
+  const Words shape = sets({"rollout.width=4", "rollout.depth=2", "rollout.segment_tokens=4"});
+  const Words rounds = Words{"--rounds", "1", "--json", trained.model / "bench.jsonl", "--quiet"};
+  for (const std::string& model : {trained.adapter, trained.model.path()}) {
+    const std::vector<ProgramResult> results = run_programs(
+        {Words{"plan", "--model", model, "--prompts", prompts, "--json"} + shape,
+         Words{"bench", "sample", "--model", model, "--prompts", prompts} + rounds + shape});
+    for (const ProgramResult& result : results) ASSERT_EQ(result.code, 0) << result.err;
+    EXPECT_EQ(Json::parse(results[0].out)["prompt_tokens"], 4);
+  }
+}
+
 TEST(MergeCommand, WhatIsWrongIsNamed) {
   const Trained trained;
   const ProgramResult no_adapter =
