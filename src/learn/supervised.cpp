@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "learn/loss_scale.h"
+
 namespace treepo {
 
 SupervisedReport supervised_update(Decoder& decoder, AdamW& optimizer,
@@ -14,14 +16,18 @@ SupervisedReport supervised_update(Decoder& decoder, AdamW& optimizer,
     return report;
   }
   decoder.trainable().zero_gradients();
+  LossScale scale(decoder.trainable());
   for (const PackedTrees& pack : split_packs(whole, options.max_tokens)) {
     report.packed_tokens += pack.sequence.size();
     const TokenLogprobs outputs = run_pack(decoder, pack, options);
     const std::vector<double> logprobs = to_host(outputs.logprob);
     const double weight = -1.0 / static_cast<double>(report.tokens);
     for (const double logprob : logprobs) report.loss += weight * logprob;
-    backward_pack(outputs, std::vector<double>(logprobs.size(), weight), {});
+    std::vector<double> gradient(logprobs.size(), weight), no_entropy;
+    scale.apply(gradient, no_entropy);
+    backward_pack(outputs, gradient, no_entropy);
   }
+  scale.finish();
   report.step = optimizer.step(learning_rate);
   return report;
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/timer.h"
+#include "learn/loss_scale.h"
 #include "learn/loss_terms.h"
 #include "learn/sequence_ratio.h"
 
@@ -57,6 +58,7 @@ ObjectiveStatistics accumulate_gradients(Decoder& decoder, std::span<const Packe
   std::vector<double> log_ratios;
   if (by_sequence) log_ratios = log_ratios_of_cut(decoder, packs, options);
   ObjectiveStatistics statistics;
+  LossScale scale(decoder.trainable());
   for (const PackedTrees& pack : packs) {
     const TokenLogprobs outputs = run_pack(decoder, pack, options);
     const std::vector<double> logprobs = to_host(outputs.logprob);
@@ -65,11 +67,13 @@ ObjectiveStatistics accumulate_gradients(Decoder& decoder, std::span<const Packe
       if (!cuts_trajectories(pack)) add_log_ratios(pack, logprobs, log_ratios);
       ratios = sequence_ratios(pack, log_ratios);
     }
-    const ObjectiveResult result =
+    ObjectiveResult result =
         evaluate_objective(pack, logprobs, to_host(outputs.entropy), objective, normalizer, ratios);
+    scale.apply(result.logprob_gradient, result.entropy_gradient);
     backward_pack(outputs, result.logprob_gradient, result.entropy_gradient);
     statistics.add(result.statistics);
   }
+  scale.finish();
   return statistics;
 }
 
