@@ -162,7 +162,8 @@ void Decoder::merge_adapters() {
 
 // x · weightᵀ + bias + residual, with what the weight's adapters add.
 at::Tensor Decoder::projected(const at::Tensor& x, int64_t weight, int64_t bias,
-                              KernelChoice kernels, const at::Tensor& residual) const {
+                              KernelChoice kernels, const at::Tensor& residual,
+                              ResultUse use) const {
   LinearGradients gradients;
   if (at::GradMode::is_enabled()) {
     gradients.weight = parameters_.gradient(weight);
@@ -170,7 +171,7 @@ at::Tensor Decoder::projected(const at::Tensor& x, int64_t weight, int64_t bias,
   }
   const at::Tensor y =
       linear(x, parameters_.tensor(weight), bias < 0 ? at::Tensor() : parameters_.tensor(bias),
-             residual, kernels, gradients);
+             residual, kernels, gradients, use);
   return active_adapters() != nullptr ? adapters_->add(y, x, weight) : y;
 }
 
@@ -189,12 +190,13 @@ at::Tensor Decoder::queries_keys_values(const Layer& layer, const at::Tensor& x,
   return qkv;
 }
 
-at::Tensor Decoder::mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels) const {
+at::Tensor Decoder::mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels,
+                        ResultUse use) const {
   const at::Tensor normed =
       rms_norm(x, parameters_.tensor(layer.mlp_norm), config_.rms_norm_eps, kernels);
   const at::Tensor inner =
       swiglu(projected(normed, layer.gate_up_weight, layer.gate_up_bias, kernels), kernels);
-  return projected(inner, layer.down_weight, layer.down_bias, kernels, x);
+  return projected(inner, layer.down_weight, layer.down_bias, kernels, x, use);
 }
 
 at::Tensor Decoder::embedded(const at::Tensor& tokens) const {
@@ -243,7 +245,9 @@ at::Tensor Decoder::hidden_recomputed(const at::Tensor& tokens, const at::Tensor
         [this, i, rope, attention](const at::Tensor& input) {
           return attended(i, input, rope, *attention, {}, KernelChoice::best);
         },
-        [this, i](const at::Tensor& input) { return mlp(layers_[i], input, KernelChoice::best); },
+        [this, i](const at::Tensor& input, ResultUse use) {
+          return mlp(layers_[i], input, KernelChoice::best, use);
+        },
         kRecomputedRows);
   return rms_norm(x, parameters_.tensor(final_norm_), config_.rms_norm_eps);
 }

@@ -10,6 +10,7 @@
 
 #include "model/adapters.h"
 #include "model/kernel_choice.h"
+#include "model/linear.h"  // ResultUse
 #include "model/model_config.h"
 #include "model/parameter_store.h"
 
@@ -102,10 +103,11 @@ class Decoder {
   Layer lay_out_layer(const std::string& prefix);
   void make_rope_table();
   at::Tensor projected(const at::Tensor& x, int64_t weight, int64_t bias, KernelChoice kernels,
-                       const at::Tensor& residual = {}) const;
+                       const at::Tensor& residual = {}, ResultUse use = ResultUse::read) const;
   at::Tensor queries_keys_values(const Layer& layer, const at::Tensor& x,
                                  KernelChoice kernels) const;
-  at::Tensor mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels) const;
+  at::Tensor mlp(const Layer& layer, const at::Tensor& x, KernelChoice kernels,
+                 ResultUse use = ResultUse::read) const;
   at::Tensor embedded(const at::Tensor& tokens) const;
   at::Tensor attended(size_t index, at::Tensor x, const at::Tensor& rope, AttentionLayer& attention,
                       const std::optional<at::Tensor>& rows, KernelChoice kernels) const;

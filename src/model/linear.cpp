@@ -74,11 +74,11 @@ bool widens(const at::Tensor& x) {
                         (x.scalar_type() == at::kBFloat16 && !cpu_multiplies_bfloat16()));
 }
 
-// Half width whose gradients are not autograd's: on a GPU with float32 sums to add to, and on CPUs
-// that multiply in float32.
-struct HalfLinear : torch::autograd::Function<HalfLinear> {
-  static bool serves(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                     KernelChoice kernels, const LinearGradients& gradients) {
+// Products whose backward pass is written here: of half width, on a GPU with float32 sums to add to
+// and on CPUs that multiply in float32; and those whose result nobody reads.
+struct OwnLinear : torch::autograd::Function<OwnLinear> {
+  static bool serves_half(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                          KernelChoice kernels, const LinearGradients& gradients) {
     if (kernels != KernelChoice::best || !at::GradMode::is_enabled()) return false;
     if (cuda_kernels_for(x) != nullptr && weight.requires_grad() && gradients.weight.defined() &&
         gradients.bias.defined() == bias.defined())
@@ -88,12 +88,13 @@ struct HalfLinear : torch::autograd::Function<HalfLinear> {
 
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
                             const Optional& bias, const Optional& residual,
-                            const LinearGradients& gradients) {
+                            const LinearGradients& gradients, ResultUse use) {
     ctx->save_for_backward({x, weight});
     ctx->saved_data["weight"] = gradients.weight;
     ctx->saved_data["has_bias"] = bias.has_value();
     ctx->saved_data["bias"] = gradients.bias;
     ctx->saved_data["residual"] = residual.has_value();
+    if (use == ResultUse::backward_only) return at::empty({x.size(0), weight.size(0)}, x.options());
     return (cuda_kernels_for(x) == nullptr ? run_linear : library_linear)(
         x, weight, bias.value_or(at::Tensor()), residual.value_or(at::Tensor()));
   }
@@ -103,7 +104,7 @@ struct HalfLinear : torch::autograd::Function<HalfLinear> {
     const at::Tensor &x = saved[0], &weight = saved[1];
     const c10::ScalarType multiplied = widens(x) ? at::kFloat : x.scalar_type();
     const at::Tensor grad = grads[0].to(multiplied);
-    variable_list results(5);
+    variable_list results(6);
     if (ctx->needs_input_grad(0)) results[0] = input_gradient(grad, weight);
     const at::Tensor weight_sum = ctx->saved_data["weight"].toTensor();
     if (ctx->needs_input_grad(1)) {
@@ -126,11 +127,15 @@ struct HalfLinear : torch::autograd::Function<HalfLinear> {
 
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   const at::Tensor& residual, KernelChoice kernels,
-                  const LinearGradients& gradients) {
+                  const LinearGradients& gradients, ResultUse use) {
   TREEPO_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
                "a product over {} and {} numbers", x.size(-1), weight.size(-1));
-  if (HalfLinear::serves(x, weight, bias, kernels, gradients))
-    return HalfLinear::apply(x, weight, if_defined(bias), if_defined(residual), gradients);
+  const bool half = OwnLinear::serves_half(x, weight, bias, kernels, gradients);
+  const bool unread = use == ResultUse::backward_only && at::GradMode::is_enabled() &&
+                      c10::elementSize(x.scalar_type()) >= sizeof(float);
+  if (half || unread)
+    return OwnLinear::apply(x, weight, if_defined(bias), if_defined(residual),
+                            half ? gradients : LinearGradients{}, use);
   if (has_kernel(x, weight, kernels) &&
       (c10::InferenceMode::is_enabled() || x.scalar_type() == at::kBFloat16))
     return run_linear(x, weight, bias, residual);

@@ -21,12 +21,16 @@ struct LinearGradients {
   at::Tensor weight, bias;
 };
 
-// x · weightᵀ + bias + residual. Backward adds to `gradients` of half-width parameters, where they
-// are given, without rounding and without a tensor of the weight's size; but for CPUs with bfloat16
-// instructions, where autograd rounds them.
+// Whether anything reads what a product gives, or only its backward pass is wanted.
+enum class ResultUse { read, backward_only };
+
+// x · weightᵀ + bias + residual; with ResultUse::backward_only its numbers may be anything, for it
+// is not computed where that can be saved. Backward adds to `gradients` of half-width parameters, where
+// they are given, without rounding and without a tensor of the weight's size; but for CPUs with
+// bfloat16 instructions, where autograd rounds them.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {},
                   const at::Tensor& residual = {}, KernelChoice kernels = KernelChoice::best,
-                  const LinearGradients& gradients = {});
+                  const LinearGradients& gradients = {}, ResultUse use = ResultUse::read);
 
 // x · weightᵀ as float32, or float64 where x is that; not differentiable. The kernel's sums are not
 // rounded to half width in between.

@@ -18,7 +18,8 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 struct Held : torch::CustomClassHolder {
-  TensorFunction head, tail;
+  TensorFunction head;
+  TailFunction tail;
   int64_t rows_at_once = 0;
 };
 
@@ -31,10 +32,10 @@ void for_each_part(int64_t rows, int64_t rows_at_once, const F& f) {
 
 at::Tensor run(const Held& held, const at::Tensor& x) {
   const at::Tensor middle = held.head(x);
-  if (middle.size(0) <= held.rows_at_once) return held.tail(middle);
+  if (middle.size(0) <= held.rows_at_once) return held.tail(middle, ResultUse::read);
   at::Tensor y;
   for_each_part(middle.size(0), held.rows_at_once, [&](int64_t first, int64_t count) {
-    const at::Tensor part = held.tail(middle.narrow(0, first, count));
+    const at::Tensor part = held.tail(middle.narrow(0, first, count), ResultUse::read);
     if (first == 0) {
       std::vector<int64_t> sizes = part.sizes().vec();
       sizes[0] = middle.size(0);
@@ -63,7 +64,8 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
     for_each_part(middle.size(0), held->rows_at_once, [&](int64_t first, int64_t count) {
       at::Tensor part = middle.detach().narrow(0, first, count);
       part.set_requires_grad(true);
-      torch::autograd::backward({held->tail(part)}, {grads[0].narrow(0, first, count)});
+      torch::autograd::backward({held->tail(part, ResultUse::backward_only)},
+                                {grads[0].narrow(0, first, count)});
       grad_middle.narrow(0, first, count).copy_(part.grad());
     });
     grads.clear();
@@ -74,7 +76,7 @@ struct Recomputed : torch::autograd::Function<Recomputed> {
 
 }  // namespace
 
-at::Tensor recomputed(const at::Tensor& x, TensorFunction head, TensorFunction tail,
+at::Tensor recomputed(const at::Tensor& x, TensorFunction head, TailFunction tail,
                       int64_t rows_at_once) {
   TREEPO_CHECK(rows_at_once > 0, "{} rows at once", rows_at_once);
   auto held = c10::make_intrusive<Held>();

@@ -31,20 +31,22 @@ class TwoLayers {
     for (at::Tensor* leaf : {&weights[0], &weights[1], &x}) leaf->mutable_grad() = at::Tensor();
     at::Tensor y = x;
     for (int layer = 0; layer < 2; ++layer)
-      y = rows_at_once == 0 ? tail(head(y)) : recomputed(y, head, tail, rows_at_once);
+      y = rows_at_once == 0 ? tail(head(y), ResultUse::read)
+                            : recomputed(y, head, tail, rows_at_once);
     torch::autograd::backward({y.square().sum()});
     return {weights[0].grad().clone(), weights[1].grad().clone(), x.grad().clone()};
   }
 
   at::Tensor weights[2], x;
-  int head_calls = 0, tail_calls = 0;
+  int head_calls = 0, tail_calls = 0, unread_calls = 0;
   int64_t most_rows = 0;
   const TensorFunction head = [this](const at::Tensor& in) {
     ++head_calls;
     return in.cumsum(0).mm(weights[0]).tanh();  // every row depends on all above it
   };
-  const TensorFunction tail = [this](const at::Tensor& in) {
+  const TailFunction tail = [this](const at::Tensor& in, ResultUse use) {
     ++tail_calls;
+    unread_calls += use == ResultUse::backward_only ? 1 : 0;
     most_rows = std::max(most_rows, in.size(0));
     return in + in.mm(weights[1]).sigmoid();
   };
@@ -57,6 +59,7 @@ TEST(Recompute, CallsTheFunctionsAgainAndGivesTheSameGradients) {
   const auto found = layers.gradients(5);
   EXPECT_EQ(layers.head_calls, 2 + 4);
   EXPECT_EQ(layers.tail_calls, 2 + 4);
+  EXPECT_EQ(layers.unread_calls, 2);  // those on the way back
   for (size_t i = 0; i < expected.size(); ++i) EXPECT_TRUE(found[i].equal(expected[i])) << i;
   {
     const at::NoGradGuard no_grad;
