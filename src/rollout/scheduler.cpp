@@ -154,6 +154,19 @@ void Scheduler::add_draws(Scheduled& scheduled, StepBatch& batch) {
   }
 }
 
+// Frees what a path's segments hold beyond the tokens at which it left them. Only where nothing
+// but this path has pages.
+bool Scheduler::trim_path(const Scheduled& scheduled) {
+  bool freed = false;
+  int32_t used = scheduled.front().used;
+  for (int32_t entry = scheduled.tree->cache_entry(scheduled.front().node); entry >= 0;) {
+    freed |= cache_.trim(entry, used);
+    used = cache_.parent_used_tokens(entry);
+    entry = cache_.parent(entry);
+  }
+  return freed;
+}
+
 // Frees pages of what nobody uses, else suspends the youngest front, if it is younger than the one
 // that asks: a front whose tokens are in the batch already keeps its pages.
 bool Scheduler::make_room(size_t for_index) {
@@ -162,9 +175,10 @@ bool Scheduler::make_room(size_t for_index) {
     return true;
   }
   if (scheduled_.size() == for_index + 1) {
-    TREEPO_CHECK(for_index > 0, "the cache of {} pages is too small for one path",
+    if (for_index > 0) return false;
+    TREEPO_CHECK(trim_path(scheduled_[0]), "the cache of {} pages is too small for one path",
                  cache_.pool().num_pages());
-    return false;
+    return true;
   }
   const Scheduled youngest = scheduled_.back();
   scheduled_.pop_back();
