@@ -67,6 +67,7 @@ class Scheduler {
 
   int32_t max_rows_, max_step_tokens_;
   int64_t segment_pages_;     // of one whole segment
+  int64_t width_;             // no tree has more paths
   int64_t branching_factor_;  // 1: paths do not branch
   TreeCache& cache_;
   AttentionBuilder attention_;
