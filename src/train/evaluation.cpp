@@ -122,6 +122,17 @@ AnswerEquivalence equivalence_of(Verifier& verifier) {
   };
 }
 
+SamplingAccuracy tree_accuracy(const std::vector<TrainingQuery>& queries,
+                               std::vector<SearchTree> trees, const RunOptions& options,
+                               const TokenText& text, Verifier& verifier) {
+  std::vector<Samples> problems;
+  for (size_t i = 0; i < trees.size(); ++i)
+    problems.push_back(
+        samples_of(score_tree(queries[i], std::move(trees[i]), text, verifier, options)));
+  unify_answers(problems, equivalence_of(verifier));
+  return sampling_accuracy(problems, static_cast<uint64_t>(options.train.seed));
+}
+
 double EvaluationResult::headline() const {
   return summary.score.mean;
 }
