@@ -26,7 +26,7 @@ std::vector<ScoredTree> sample_answers(StepModel& model, const RunOptions& optio
   Progress progress(label, static_cast<int64_t>(queries.size()));
   callbacks.progress = [&](const RolloutProgress& p) {
     progress.update(p.finished_queries,
-                    fmt::format("{:.0f} tok/s  {} paths",
+                    fmt::format("{:.0f} unique tok/s  {} paths",
                                 static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
   };
   std::vector<std::optional<ScoredTree>> done(queries.size());
