@@ -121,8 +121,14 @@ class TextSide {
     if (!text_) return;
     add_text_rules(hooks.rollout, options_.stop, *text_);
     if (!verifier_) return;
-    if (needs_leaf_scores(options_.rollout))
-      hooks.rollout.score_leaves = leaf_scorer(queries_, *text_, *verifier_);
+    if (needs_leaf_scores(options_.rollout)) {
+      scorer_.emplace(problems_of(queries_), *text_, *verifier_);
+      hooks.rollout.score_leaves = scorer_->callback();
+      // Forgotten with each tree: a case has other trees with the same leaves.
+      hooks.rollout.tree_done = [this](size_t index, const Query&, const SearchTree&) {
+        scorer_->take(index);
+      };
+    }
     hooks.judge = [this](std::vector<SearchTree> trees) {
       return tree_accuracy(queries_, std::move(trees), options_, *text_, *verifier_);
     };
@@ -134,6 +140,7 @@ class TextSide {
   std::optional<Tokenizer> tokenizer_;
   std::optional<TokenText> text_;
   std::unique_ptr<Verifier> verifier_;
+  std::optional<LeafScorer> scorer_;
 };
 
 // Opened before anything is measured, so that a wrong path costs nothing.
