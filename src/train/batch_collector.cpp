@@ -1,5 +1,6 @@
 #include "train/batch_collector.h"
 
+#include <memory>
 #include <utility>
 
 #include "base/activity.h"
@@ -58,20 +59,30 @@ LeafScorer::LeafScorer(std::vector<const Problem*> problems, const TokenText& te
       verdicts_(problems_.size()) {}
 
 decltype(RolloutCallbacks::score_leaves) LeafScorer::callback() {
-  return
-      [this](size_t index, const Query&, const SearchTree& tree, std::span<const int32_t> leaves) {
-        const std::vector<std::string> texts = texts_of(tree, leaves, text_);
-        std::vector<Response> responses;
-        for (size_t i = 0; i < leaves.size(); ++i)
-          responses.push_back(response_of(*problems_[index], tree, leaves[i], text_, texts[i]));
-        std::vector<Verdict> verdicts = verifier_.verify(responses);
-        std::vector<double> scores;
-        for (size_t i = 0; i < leaves.size(); ++i) {
-          scores.push_back(verdicts[i].correct ? 1 : 0);
-          verdicts_[index].emplace(leaves[i], std::move(verdicts[i]));
-        }
-        return scores;
-      };
+  return [this](size_t index, const Query&, const SearchTree& tree,
+                std::span<const int32_t> leaves) {
+    struct Asked {
+      std::vector<int32_t> leaves;
+      std::vector<std::string> texts;
+      Verifier::Pending verdicts{};
+    };
+    const auto asked = std::make_shared<Asked>(
+        Asked{{leaves.begin(), leaves.end()}, texts_of(tree, leaves, text_)});
+    std::vector<Response> responses;
+    for (size_t i = 0; i < leaves.size(); ++i)
+      responses.push_back(response_of(*problems_[index], tree, leaves[i], text_, asked->texts[i]));
+    asked->verdicts = verifier_.start(responses);
+    const auto wait = [this, index, asked] {
+      std::vector<Verdict> verdicts = asked->verdicts();
+      std::vector<double> scores;
+      for (size_t i = 0; i < verdicts.size(); ++i) {
+        scores.push_back(verdicts[i].correct ? 1 : 0);
+        verdicts_[index].emplace(asked->leaves[i], std::move(verdicts[i]));
+      }
+      return scores;
+    };
+    return LeafScores(wait, [asked] { return asked->verdicts.ready(); });
+  };
 }
 
 LeafVerdicts LeafScorer::take(size_t index) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -204,6 +205,55 @@ TEST(RolloutEngine, EqualsTheReferenceWhateverTheBatchAndTheCache) {
   EXPECT_GT(entropies, 100);
   EXPECT_GT(scores, 100);
   EXPECT_GT(pruned, 100);
+}
+
+// Whenever scores come: trees are the same, others are decoded in the meantime, and scores that
+// never come by themselves are waited for, where nothing else is left to do.
+TEST(RolloutEngine, TreesWaitForScoresAndOthersGoOn) {
+  std::mt19937 random(17);
+  int64_t waited_for = 0, came_in_time = 0, decoded_meanwhile = 0;
+  for (int round = 0; round < 200; ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    RolloutSettings settings = random_settings(random);
+    pick_policies(random, settings.growth);
+    settings.growth.sequential = false;
+    settings.growth.divergence = round % 2 == 0 ? BudgetSplit::low_value : BudgetSplit::high_value;
+    settings.engine = random_engine_options(random);
+    const std::vector<Query> queries = random_queries(random, 1 + random() % 12);
+    LogitModel model(kVocab, logits_of);
+    const RolloutCallbacks direct = token_callbacks();
+    RolloutCallbacks late = direct;
+    int waiting = 0;
+    late.score_leaves = [&](size_t index, const Query& query, const SearchTree& tree,
+                            std::span<const int32_t> leaves) {
+      const auto polls = std::make_shared<int>(static_cast<int>(random() % 6));
+      const bool never = random() % 4 == 0;
+      ++waiting;
+      const auto wait = [&, polls, never,
+                         scores = direct.score_leaves(index, query, tree, leaves).wait()] {
+        --waiting;
+        ++(never || *polls > 0 ? waited_for : came_in_time);
+        return scores;
+      };
+      return LeafScores(wait, [polls, never] { return !never && --*polls <= 0; });
+    };
+    int64_t drawn_before = 0;
+    late.progress = [&](const RolloutProgress& at) {
+      decoded_meanwhile += waiting > 0 && at.drawn_tokens > drawn_before;
+      drawn_before = at.drawn_tokens;
+    };
+    RolloutEngine engine(model, settings);
+    const std::vector<SearchTree> trees = engine.run(queries, late);
+    for (size_t i = 0; i < queries.size(); ++i) {
+      expect_same_tree(trees[i], reference_rollout(queries[i], settings, logits_of, direct,
+                                                   static_cast<int64_t>(queries.size())));
+    }
+    EXPECT_EQ(waiting, 0);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(waited_for, 100);
+  EXPECT_GT(came_in_time, 100);
+  EXPECT_GT(decoded_meanwhile, 100);
 }
 
 TEST(RolloutEngine, OrderOfNeighboursDoesNotMatter) {
