@@ -118,6 +118,8 @@ LineChart accuracy_chart(Measurements measured) {
   add(Sweep::width, true, "trees by width");
   add(Sweep::width, false, "sequential by width");
   if (was_swept(measured, Sweep::branching)) add(Sweep::branching, true, "trees by b");
+  if (was_swept(measured, Sweep::first_split))
+    add(Sweep::first_split, true, "trees by first split");
   return chart;
 }
 

@@ -23,6 +23,7 @@
 #include "model/named_shapes.h"
 #include "reward/verifier.h"
 #include "train/batch_collector.h"
+#include "train/evaluation.h"  // tree_accuracy
 #include "train/threads.h"
 #include "train/trajectory_text.h"
 #include "tree/growth.h"  // needs_leaf_scores
@@ -64,14 +65,17 @@ RunOptions bench_options(const BenchFlags& flags) {
   return options;
 }
 
-// Each case's own options must hold together: a width below the first split does not.
-void check_cases(const std::vector<SamplingCase>& cases, const RunOptions& options) {
+// Each case's own options must hold together: a width below the first split does not, nor a budget
+// of tokens below one segment for each query.
+void check_cases(const std::vector<SamplingCase>& cases, const RunOptions& options,
+                 int64_t num_queries) {
   for (const SamplingCase& one : cases) {
     RunOptions own = options;
     own.rollout = one.settings.growth;
     own.engine = one.settings.engine;
     try {
       validate(own);
+      validate_tokens_per_step(own.rollout, num_queries);
     } catch (const Error& error) {
       throw Error(fmt::format("{}: {}", one.name, error.what()), error.hint());
     }
@@ -79,7 +83,7 @@ void check_cases(const std::vector<SamplingCase>& cases, const RunOptions& optio
 }
 
 std::vector<SamplingCase> bench_cases(const BenchFlags& flags, const RunOptions& options,
-                                      const ModelConfig& config, size_t num_queries) {
+                                      const ModelConfig& config, int64_t num_queries) {
   const RolloutSettings trees = {
       .growth = options.rollout,
       .stop = options.stop,
@@ -92,9 +96,8 @@ std::vector<SamplingCase> bench_cases(const BenchFlags& flags, const RunOptions&
   for (const std::string& shape : flags.shapes) sweeps.shapes.push_back(parse_tree_shape(shape));
   for (const std::string& split : flags.first_splits)
     sweeps.first_splits.push_back(parse_split_range(split));
-  std::vector<SamplingCase> cases =
-      sampling_cases(trees, sweeps, static_cast<int64_t>(num_queries));
-  check_cases(cases, options);
+  std::vector<SamplingCase> cases = sampling_cases(trees, sweeps, num_queries);
+  check_cases(cases, options, num_queries);
   return cases;
 }
 
@@ -118,36 +121,51 @@ class TextSide {
     if (!text_) return;
     add_text_rules(hooks.rollout, options_.stop, *text_);
     if (!verifier_) return;
-    if (needs_leaf_scores(options_.rollout))
-      hooks.rollout.score_leaves = leaf_scorer(queries_, *text_, *verifier_);
-    hooks.judge = [this](std::vector<SearchTree> trees) { return judge(std::move(trees)); };
+    if (needs_leaf_scores(options_.rollout)) {
+      scorer_.emplace(problems_of(queries_), *text_, *verifier_);
+      hooks.rollout.score_leaves = scorer_->callback();
+      // Forgotten with each tree: a case has other trees with the same leaves.
+      hooks.rollout.tree_done = [this](size_t index, const Query&, const SearchTree&) {
+        scorer_->take(index);
+      };
+    }
+    hooks.judge = [this](std::vector<SearchTree> trees) {
+      return tree_accuracy(queries_, std::move(trees), options_, *text_, *verifier_);
+    };
   }
 
  private:
-  SamplingAccuracy judge(std::vector<SearchTree> trees) {
-    std::vector<Samples> problems;
-    for (size_t i = 0; i < trees.size(); ++i)
-      problems.push_back(
-          samples_of(score_tree(queries_[i], std::move(trees[i]), *text_, *verifier_, options_)));
-    return sampling_accuracy(problems, static_cast<uint64_t>(options_.train.seed));
-  }
-
   const RunOptions& options_;
   const std::vector<TrainingQuery>& queries_;
   std::optional<Tokenizer> tokenizer_;
   std::optional<TokenText> text_;
   std::unique_ptr<Verifier> verifier_;
+  std::optional<LeafScorer> scorer_;
 };
 
-void write_json(const std::string& path, const std::vector<SamplingMeasurement>& measured,
-                const SamplingMachine& machine) {
-  OutputFile out(path, OutputFile::Mode::atomic);
-  for (const SamplingMeasurement& m : measured) {
-    out.write(dump_json(sampling_json(measured, m, machine)));
-    out.write("\n");
+// Opened before anything is measured, so that a wrong path costs nothing.
+class BenchFiles {
+ public:
+  explicit BenchFiles(const BenchFlags& flags) {
+    if (!flags.json.empty()) json_.emplace(flags.json, OutputFile::Mode::atomic);
+    if (!flags.plot.empty()) plot_.emplace(flags.plot, OutputFile::Mode::atomic);
   }
-  out.finish();
-}
+
+  void write(const std::vector<SamplingMeasurement>& measured, const SamplingMachine& machine) {
+    if (json_) {
+      for (const SamplingMeasurement& m : measured)
+        json_->write(dump_json(sampling_json(measured, m, machine)) + "\n");
+      json_->finish();
+    }
+    if (plot_) {
+      plot_->write(sampling_plot(measured));
+      plot_->finish();
+    }
+  }
+
+ private:
+  std::optional<OutputFile> json_, plot_;
+};
 
 // Of what holds weights and keys. [bytes/s]
 double memory_bandwidth(c10::Device device, int64_t threads) {
@@ -162,19 +180,16 @@ void run_bench_sample(const BenchFlags& flags) {
   // All that can be wrong comes to light before the weights are read.
   const ModelConfig config = flags.source.config(options);
   const std::vector<TrainingQuery> queries = flags.source.queries(options, config);
-  const auto cases = bench_cases(flags, options, config, queries.size());
+  const auto cases = bench_cases(flags, options, config, std::ssize(queries));
   TextSide text(flags, options, config, queries);
+  BenchFiles files(flags);
   const Decoder decoder = flags.source.load(options, config);
 
-  SamplingMachine machine = {.device = options.model.device,
-                             .dtype = options.model.dtype,
-                             .threads = threads,
-                             .read_bandwidth = memory_bandwidth(decoder.device(), threads)};
-  fmt::print(
-      "{} parameters, {}, {}, {} threads, {} queries, at most {} rows, {} rounds; memory read at "
-      "{:.1f} GB/s\n",
-      decoder.parameters().count(), machine.dtype, machine.device, threads, queries.size(),
-      options.engine.max_rows, flags.rounds, machine.read_bandwidth / 1e9);
+  SamplingMachine machine = {
+      .device = options.model.device, .dtype = options.model.dtype, .threads = threads};
+  fmt::print("{} parameters, {}, {}, {} threads, {} queries, at most {} rows, {} rounds\n",
+             decoder.parameters().count(), machine.dtype, machine.device, threads, queries.size(),
+             options.engine.max_rows, flags.rounds);
   std::fflush(stdout);
 
   std::vector<Query> prompts;
@@ -188,12 +203,15 @@ void run_bench_sample(const BenchFlags& flags) {
     const auto model = make_step_model(decoder, options.model.device, options.engine);
     measured = measure_sampling(*model, cases, prompts, flags.rounds, hooks);
   }
+  // The peak first: the other measurement takes memory of its own.
   machine.peak_memory_bytes =
       decoder.device().is_cpu() ? peak_memory_bytes() : peak_device_bytes(decoder.device());
-  fmt::print("{}{}{}{}peak memory {} MiB\n", speed_table(measured, machine), ratio_lines(measured),
-             depth_lines(measured), accuracy_table(measured), machine.peak_memory_bytes >> 20);
-  if (!flags.json.empty()) write_json(flags.json, measured, machine);
-  if (!flags.plot.empty()) write_file_atomically(flags.plot, sampling_plot(measured));
+  machine.read_bandwidth = memory_bandwidth(decoder.device(), threads);
+  fmt::print("{}{}{}{}peak memory {} MiB, memory read at {:.1f} GB/s\n",
+             speed_table(measured, machine), ratio_lines(measured), depth_lines(measured),
+             accuracy_table(measured), machine.peak_memory_bytes >> 20,
+             machine.read_bandwidth / 1e9);
+  files.write(measured, machine);
 }
 
 void add_sweeps(CLI::App& command, BenchFlags& flags) {
@@ -202,7 +220,9 @@ void add_sweeps(CLI::App& command, BenchFlags& flags) {
   command.add_option("--widths", flags.sweeps.widths, "also these widths, as 4,8,16,32,64")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
-  command.add_option("--branching", flags.sweeps.branching, "also these branching factors")
+  command
+      .add_option("--branching", flags.sweeps.branching,
+                  "also these branching factors, of fallback too where rollout.fallback_copies = 0")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
   command
@@ -237,9 +257,16 @@ void add_bench_command(CLI::App& program) {
   command->footer(
       "traj/s: trajectories; unique/s: decoded tokens; traj.t/s: decoded tokens, once for each\n"
       "trajectory; TokenPS: decoded and prefilled tokens, as arXiv 2508.17445 counts them;\n"
-      "linear, attent., sampling, sched.: shares of the time; roof: bytes of weights, keys and\n"
-      "values read, against what the memory that holds them gives. On a GPU the shares are the\n"
-      "host's: handing work over and, under sampling, the wait for it.\n\n"
+      "linear, attent., sampling, sched., other: shares of the time. linear is matrix products "
+      "and\n"
+      "all between them: embedding, norms, rotation, activation; other is text rules, verdicts "
+      "that\n"
+      "growth waits for, and copies. On a GPU the shares are the host's: handing work over (all "
+      "of\n"
+      "a replayed graph under linear) and, under sampling, the wait for it. roof: computed bytes,\n"
+      "each weight once for each step and the keys and values that its rows see once, against "
+      "what\n"
+      "the memory that holds them gives. peak memory: of all cases together.\n\n"
       "  treepo bench sample --random-model 89m --queries 32 --ignore-eos --widths 4,8,16,32 \\\n"
       "    --plot widths.svg --set rollout.depth=4 --set rollout.segment_tokens=32");
   command->callback([flags] { run_bench_sample(*flags); });

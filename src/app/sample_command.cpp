@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "config/load.h"
+#include "config/validate.h"
 #include "data/load_sources.h"
 #include "train/model_setup.h"
 #include "train/sample_trees.h"
@@ -75,6 +76,7 @@ void run_sample(const SampleFlags& flags) {
                           options.prompt,
                           {.tokenizer = &tokenizer, .model_directory = tokenizer_dir, .check = {}}),
             tokenizer);
+        validate_tokens_per_step(options.rollout, std::ssize(queries));
         for (const TrainingQuery& query : queries) check_prompt(query, config, longest);
       });
   TreeOutput out(flags.out);

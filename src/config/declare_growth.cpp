@@ -92,8 +92,9 @@ void declare_rollout(OptionTable& table, GrowthOptions& o) {
   table.add("first_split_max", o.first_split_max, kPositive,
             "most copies of the root; drawn uniformly for each tree where min and max differ");
   table.add("sequential", o.sequential,
-            "no tree: as many separate answers as rollout.width, as in GRPO; what follows has no "
-            "effect then");
+            "no tree: as many separate answers as rollout.width, as in GRPO. Of what follows only "
+            "rollout.fallback = \"none\" and fallback_max_rounds have an effect then, on answers "
+            "that were discarded and would be sampled again");
   declare_budget(table, o);
   declare_divergence(table, o);
   declare_pruning(table, o);

@@ -89,12 +89,7 @@ void validate_first_split(const GrowthOptions& growth) {
 
 void validate_budget(const GrowthOptions& growth) {
   if (growth.sequential) return;
-  Rule(growth.budget != BudgetPolicy::tokens_per_step ||
-           growth.tokens_per_step >= growth.segment_tokens,
-       "rollout.tokens_per_step must hold at least one segment")
-      .given("rollout.tokens_per_step", growth.tokens_per_step)
-      .given("rollout.segment_tokens", growth.segment_tokens)
-      .or_else("it is shared by all queries that are sampled together");
+  validate_tokens_per_step(growth, 1);
   if (growth.limit != WidthLimit::tokens) return;
   Rule(growth.token_budget >= growth.segment_tokens,
        "rollout.token_budget must hold at least one segment")
@@ -355,8 +350,24 @@ void validate(const RunOptions& options) {
   validate_lora(options);
 }
 
+void validate_tokens_per_step(const GrowthOptions& growth, int64_t num_queries) {
+  num_queries = std::max<int64_t>(num_queries, 1);
+  if (growth.budget != BudgetPolicy::tokens_per_step || growth.sequential) return;
+  // By division: the product may be beyond an int64_t.
+  const int64_t paths = growth.tokens_per_step / growth.segment_tokens / num_queries;
+  const double least =
+      static_cast<double>(growth.segment_tokens) * static_cast<double>(num_queries);
+  Rule(paths >= 1, "rollout.tokens_per_step must hold at least one segment of each query")
+      .given("rollout.tokens_per_step", growth.tokens_per_step)
+      .given("rollout.segment_tokens", growth.segment_tokens)
+      .given("queries sampled together", num_queries)
+      .or_else(fmt::format("{:.0f} hold one path of each query, and trees branch from {:.0f} on",
+                           least, 2 * least));
+}
+
 void validate_for_training(const RunOptions& options) {
   validate(options);
+  validate_tokens_per_step(options.rollout, options.train.queries_per_step);
   validate_sources(options);
   if (options.model.path.empty())
     validate_fresh_model(options.model, longest_response(options.rollout, options.stop));

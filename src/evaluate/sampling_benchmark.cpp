@@ -53,6 +53,11 @@ double SamplingMeasurement::total_seconds() const {
   return std::accumulate(seconds.begin(), seconds.end(), 0.0);
 }
 
+double SamplingMeasurement::other_seconds() const {
+  return total_seconds() - profile.linear_seconds - profile.attention_seconds -
+         profile.draw_seconds - stats.scheduling_seconds;
+}
+
 double SamplingMeasurement::bytes_per_second() const {
   return static_cast<double>(profile.weight_bytes + profile.key_value_bytes) / total_seconds();
 }
@@ -90,6 +95,25 @@ SamplingAccuracy sampling_accuracy(std::span<const Samples> problems, uint64_t s
   return {.average = bootstrap.interval(average), .majority = bootstrap.interval(majority)};
 }
 
+namespace {
+
+// The name of a lock-step case says that all trees begin in the first step: throws Error if not.
+RolloutCallbacks with_lock_step_check(const SamplingCase& one, const RolloutCallbacks& callbacks) {
+  RolloutCallbacks checking = callbacks;
+  checking.progress = [&one, first = true,
+                       then = callbacks.progress](const RolloutProgress& at) mutable {
+    const int64_t begun = at.growing_trees + at.finished_queries;
+    if (std::exchange(first, false) && begun < at.queries)
+      throw Error(fmt::format("{}: engine.cache_mib = {} has room for {} of {} trees at once",
+                              one.name, one.settings.engine.cache_mib, begun, at.queries),
+                  "raise engine.cache_mib, or take fewer queries");
+    if (then) then(at);
+  };
+  return checking;
+}
+
+}  // namespace
+
 std::vector<SamplingMeasurement> measure_sampling(StepModel& model,
                                                   std::span<const SamplingCase> cases,
                                                   std::span<const Query> queries, int64_t rounds,
@@ -104,7 +128,10 @@ std::vector<SamplingMeasurement> measure_sampling(StepModel& model,
   for (size_t i = 0; i < cases.size(); ++i) {
     measured[i].what = cases[i];
     // Not timed: the model gets its memory.
-    auto trees = RolloutEngine(model, cases[i].settings).run(queries, hooks.rollout);
+    const bool lock_step = cases[i].sweep == Sweep::lock_step;
+    auto trees = RolloutEngine(model, cases[i].settings)
+                     .run(queries, lock_step ? with_lock_step_check(cases[i], hooks.rollout)
+                                             : hooks.rollout);
     measured[i].by_depth = tokens_by_depth(trees);
     if (hooks.judge) measured[i].accuracy = hooks.judge(std::move(trees));
     engines.emplace_back(model, cases[i].settings);

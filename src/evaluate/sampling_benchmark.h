@@ -44,7 +44,11 @@ struct SamplingMeasurement {
   // Prefilled and decoded tokens, as the paper's TokenPS counts them.
   double processed_tokens_per_second() const;
   double processed_tokens() const;  // of one round
-  double bytes_per_second() const;  // of weights, keys and values that steps read
+  // Of weights, keys and values, as counted once for each step.
+  double bytes_per_second() const;
+  // What no part of the profile nor the scheduling has of all rounds: text rules, verdicts that
+  // growth waits for, the copies of a step's inputs.
+  double other_seconds() const;
   // Trajectory tokens / unique tokens: what sharing can save at best.
   double sharing() const;
 };
@@ -58,7 +62,8 @@ struct SamplingHooks {
 
 // Samples the same queries by each case in turn, `rounds` times after one round that is not timed,
 // so that what else the machine does falls on all of them. Every round draws the same trees. Throws
-// Error as RolloutEngine::run does. cases, queries, rounds: at least one.
+// Error as RolloutEngine::run does, and where the cache lets lock step begin with fewer trees than
+// all. cases, queries, rounds: at least one.
 std::vector<SamplingMeasurement> measure_sampling(StepModel& model,
                                                   std::span<const SamplingCase> cases,
                                                   std::span<const Query> queries, int64_t rounds,

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "config/enum_names.h"
 
 namespace treepo {
 
@@ -70,6 +71,34 @@ class Cases {
   std::vector<SamplingCase> cases_;
 };
 
+// What the first split and the branching factor decide is decided by others under these budgets.
+bool has_factors(BudgetPolicy budget) {
+  switch (budget) {
+    case BudgetPolicy::transfer:
+    case BudgetPolicy::fixed:
+      return true;
+    case BudgetPolicy::random:
+    case BudgetPolicy::tokens_per_step:
+      return false;
+  }
+  TREEPO_CHECK(false, "unknown budget {}", static_cast<int>(budget));
+}
+
+void check_sweeps(const GrowthOptions& growth, const SamplingSweeps& sweeps) {
+  if (growth.sequential)
+    throw Error("rollout.sequential = true: there are no trees to compare sequential sampling with",
+                "set rollout.sequential = false; sequential sampling is always the first case");
+  if (has_factors(growth.budget)) return;
+  const auto refuse = [&](std::string_view what, std::string_view keys) {
+    throw Error(
+        fmt::format("{} change nothing with rollout.budget = {}", what, enum_name(growth.budget)),
+        fmt::format("{} is for rollout.budget = transfer or fixed", keys));
+  };
+  if (!sweeps.branching.empty()) refuse("branching factors", "rollout.branching_factor");
+  if (!sweeps.first_splits.empty())
+    refuse("first splits", "a range of rollout.first_split_min and rollout.first_split_max");
+}
+
 std::string split_text(const SplitRange& split) {
   return split.min == split.max ? fmt::format("{}", split.min)
                                 : fmt::format("{}-{}", split.min, split.max);
@@ -114,6 +143,7 @@ SplitRange parse_split_range(const std::string& text) {
 std::vector<SamplingCase> sampling_cases(const RolloutSettings& trees, const SamplingSweeps& sweeps,
                                          int64_t num_queries) {
   const GrowthOptions& growth = trees.growth;
+  check_sweeps(growth, sweeps);
   Cases cases(trees);
   cases.add_width(growth.width, Sweep::none);
   if (sweeps.lock_step) cases.add_lock_step(num_queries);

@@ -51,8 +51,11 @@ struct SamplingSweeps {
 };
 
 // Sequential sampling and trees as `trees` says, then each sweep: trees that differ from them in
-// one thing. Other widths bring sequential sampling of their own. Throws Error where shapes do not
-// give responses of one length. For lock step num_queries is how many trees begin at once.
+// one option. Other widths bring sequential sampling of their own; a branching factor is also the
+// number of paths that fallback starts, where rollout.fallback_copies is 0. Throws Error where
+// `trees` are none, where shapes do not give responses of one length, and where the budget looks at
+// neither branching factor nor first split. For lock step num_queries is how many trees begin at
+// once.
 std::vector<SamplingCase> sampling_cases(const RolloutSettings& trees, const SamplingSweeps& sweeps,
                                          int64_t num_queries);
 

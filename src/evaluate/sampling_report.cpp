@@ -52,20 +52,20 @@ OrderedJson interval_json(const Interval& interval) {
 
 std::string speed_table(std::span<const SamplingMeasurement> measured,
                         const SamplingMachine& machine) {
-  std::string text =
-      fmt::format("{:<32} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>7} {:>7} {:>8} {:>7} {:>7}\n", "",
-                  "traj/s", "unique/s", "traj.t/s", "TokenPS", "sharing", "rows", "linear",
-                  "attent.", "sampling", "sched.", "roof");
+  std::string text = fmt::format(
+      "{:<32} {:>9} {:>9} {:>9} {:>9} {:>8} {:>6} {:>7} {:>7} {:>8} {:>7} {:>7} {:>7}\n", "",
+      "traj/s", "unique/s", "traj.t/s", "TokenPS", "sharing", "rows", "linear", "attent.",
+      "sampling", "sched.", "other", "roof");
   for (const SamplingMeasurement& m : measured) {
     const double total = m.total_seconds();
     text += fmt::format(
         "{:<32} {:>9.1f} {:>9.0f} {:>9.0f} {:>9.0f} {:>8.2f} {:>6.0f} {:>6.1f}% {:>6.1f}% "
-        "{:>7.1f}% {:>6.1f}% {:>6.1f}%\n",
+        "{:>7.1f}% {:>6.1f}% {:>6.1f}% {:>6.1f}%\n",
         m.what.name, m.trajectories_per_second(), m.unique_tokens_per_second(),
         m.trajectory_tokens_per_second(), m.processed_tokens_per_second(), m.sharing(),
         rows_per_step(m), percent(m.profile.linear_seconds, total),
         percent(m.profile.attention_seconds, total), percent(m.profile.draw_seconds, total),
-        percent(m.stats.scheduling_seconds, total),
+        percent(m.stats.scheduling_seconds, total), percent(m.other_seconds(), total),
         percent(m.bytes_per_second(), machine.read_bandwidth));
   }
   return text;
@@ -149,6 +149,7 @@ OrderedJson sampling_json(std::span<const SamplingMeasurement> measured,
                       {"attention_seconds", m.profile.attention_seconds / m.rounds()},
                       {"sampling_seconds", m.profile.draw_seconds / m.rounds()},
                       {"scheduling_seconds", m.stats.scheduling_seconds / m.rounds()},
+                      {"other_seconds", m.other_seconds() / m.rounds()},
                       {"weight_bytes", m.profile.weight_bytes / rounds},
                       {"key_value_bytes", m.profile.key_value_bytes / rounds},
                       {"bytes_per_s", m.bytes_per_second()},

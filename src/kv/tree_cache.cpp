@@ -84,6 +84,16 @@ bool TreeCache::evict_one() {
   return true;
 }
 
+bool TreeCache::trim(int32_t id, int32_t num_tokens) {
+  Entry& entry = at(id);
+  TREEPO_CHECK(entry.users > 0, "entry {} without users is trimmed", id);
+  const auto kept = static_cast<size_t>(pages_for(num_tokens));
+  if (entry.pages.size() <= kept) return false;
+  for (; entry.pages.size() > kept; entry.pages.pop_back()) pool_.give_back(entry.pages.back());
+  entry.stored = static_cast<int32_t>(kept) * page_tokens_;
+  return true;
+}
+
 void TreeCache::list_unused(int32_t id) {
   Entry& entry = at(id);
   entry.older = newest_unused_;

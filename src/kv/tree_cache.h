@@ -40,6 +40,9 @@ class TreeCache {
   int32_t append(int32_t entry, int32_t num_tokens, std::vector<int32_t>& slots);
   // Frees the pages of the entry that has been without users for longest; false: there is none.
   bool evict_one();
+  // Frees the pages of an entry in use beyond its first num_tokens tokens, where no entry that uses
+  // more of it has pages. False: there were none.
+  bool trim(int32_t entry, int32_t num_tokens);
 
   int32_t stored(int32_t entry) const { return at(entry).stored; }  // first tokens with a place
   int32_t parent(int32_t entry) const { return at(entry).parent; }

@@ -41,7 +41,7 @@ struct StepBatch {
 // What a model's steps took and read so far, by part. Seconds are the host's: on a device that runs
 // on its own they say when work was handed over, not when it was done.
 struct StepProfile {
-  double linear_seconds = 0;     // matrix products, and the norms and activations between them
+  double linear_seconds = 0;     // matrix products and all between: embedding, norms, activation
   double attention_seconds = 0;  // storing keys and values included
   double draw_seconds = 0;
   int64_t weight_bytes = 0;     // of weights that matrix products read, once for each step

@@ -1,5 +1,6 @@
 #include "reward/function_verifier.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -65,12 +66,14 @@ class FunctionVerifier : public Verifier {
       replies->push_back(workers_->submit(
           handler_, Json::array({problem.prompt, std::string(response.text), row_of(problem)})));
     }
-    return [this, replies, problems] {
+    const auto all_ready = [replies] { return std::ranges::all_of(*replies, is_ready); };
+    const auto wait = [this, replies, problems] {
       std::vector<Verdict> verdicts;
       for (size_t i = 0; i < problems.size(); ++i)
         verdicts.push_back(verdict_of(*problems[i], (*replies)[i].get()));
       return verdicts;
     };
+    return {wait, all_ready};
   }
 
   Verdict verdict_of(const Problem& problem, PythonReply reply) {

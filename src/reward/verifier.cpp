@@ -27,12 +27,13 @@ std::vector<Verdict> Verifier::verify(std::span<const Response> responses) {
 }
 
 Verifier::Pending Verifier::start(std::span<const Response> responses) {
-  return [pending = begin(responses),
-          asked = std::vector<Response>(responses.begin(), responses.end())] {
-    std::vector<Verdict> verdicts = pending();
-    require_verdicts(asked, verdicts);
-    return verdicts;
-  };
+  const Pending pending = begin(responses);
+  return {[pending, asked = std::vector<Response>(responses.begin(), responses.end())] {
+            std::vector<Verdict> verdicts = pending();
+            require_verdicts(asked, verdicts);
+            return verdicts;
+          },
+          [pending] { return pending.ready(); }};
 }
 
 std::vector<bool> Verifier::equivalent(std::span<const AnswerPair> pairs) {

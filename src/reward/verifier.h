@@ -60,7 +60,21 @@ class Verifier {
 
   // The same in two halves: the work begins, and what is returned waits for its end, once. Problems
   // and texts must live until then, the span need not. Verdicts don't depend on when it is called.
-  using Pending = std::function<std::vector<Verdict>()>;
+  class Pending {
+   public:
+    Pending() = default;
+    // wait: gives the verdicts. ready: whether it would at once; empty: it would.
+    template <typename Wait>
+    Pending(Wait wait, std::function<bool()> ready = {})
+        : wait_(std::move(wait)), ready_(std::move(ready)) {}
+
+    std::vector<Verdict> operator()() const { return wait_(); }
+    bool ready() const { return !ready_ || ready_(); }
+
+   private:
+    std::function<std::vector<Verdict>()> wait_;
+    std::function<bool()> ready_;
+  };
   Pending start(std::span<const Response> responses);
 
   // For each pair of Verdict::answer, whether they are the same answer. By default: equal strings.

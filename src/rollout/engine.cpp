@@ -76,6 +76,25 @@ void check_query(const Query& query, const StopRules& rules, const StepModel& mo
   }
 }
 
+// Also what is waited for.
+decltype(RolloutCallbacks::score_leaves) with_timed_wait(
+    decltype(RolloutCallbacks::score_leaves) score, double& seconds) {
+  if (!score) return nullptr;
+  return
+      [score = std::move(score), &seconds](size_t index, const Query& query, const SearchTree& tree,
+                                           std::span<const int32_t> leaves) {
+        const LeafScores scores = score(index, query, tree, leaves);
+        return LeafScores(
+            [scores, &seconds] {
+              const Clock::time_point begin = Clock::now();
+              std::vector<double> numbers = scores.wait();
+              seconds += seconds_since(begin);
+              return numbers;
+            },
+            [scores] { return scores.ready(); });
+      };
+}
+
 // The same callbacks; `seconds` grows by the time they take.
 RolloutCallbacks with_timing(const RolloutCallbacks& callbacks, double& seconds) {
   const auto timed = [&seconds]<typename R, typename... Args>(
@@ -93,7 +112,7 @@ RolloutCallbacks with_timing(const RolloutCallbacks& callbacks, double& seconds)
   return {.judge_segment = timed(callbacks.judge_segment),
           .ends_with_stop_string = timed(callbacks.ends_with_stop_string),
           .trajectory_done = timed(callbacks.trajectory_done),
-          .score_leaves = timed(callbacks.score_leaves),
+          .score_leaves = with_timed_wait(timed(callbacks.score_leaves), seconds),
           .split_budget = timed(callbacks.split_budget),
           .tree_done = timed(callbacks.tree_done),
           .progress = timed(callbacks.progress)};
@@ -138,6 +157,7 @@ class Run {
   void run_model();
   void take_tokens();
   void cross_barriers();
+  void wait_for_scores();
   void remove_finished();
   void report_progress();
 
@@ -175,11 +195,12 @@ std::vector<SearchTree> Run::all_trees() {
 void Run::step() {
   scheduler_.choose(trees_);  // which paths decode or prefill in this step
   admit_queries();            // new trees while rows and pages are free
-  build_batch();              // their tokens, places, attention work and random numbers
-  run_model();                // forward and draw
-  take_tokens();              // append; paths end their segments
-  cross_barriers();           // trees whose paths have all ended: judge, branch or fall back
-  remove_finished();          // hand out complete trees
+  if (scheduler_.scheduled().empty()) return wait_for_scores();
+  build_batch();      // their tokens, places, attention work and random numbers
+  run_model();        // forward and draw
+  take_tokens();      // append; paths end their segments
+  cross_barriers();   // trees whose paths have all ended: judge, branch or fall back
+  remove_finished();  // hand out complete trees
   report_progress();
 }
 
@@ -227,8 +248,17 @@ void Run::take_tokens() {
 
 void Run::cross_barriers() {
   for (const auto& tree : trees_) {
-    if (tree->at_barrier()) tree->cross_barrier(callbacks_);
+    if (tree->at_barrier()) tree->cross_barrier(callbacks_, /*may_wait=*/false);
   }
+}
+
+// Nothing can be decoded: every tree's leaves are being judged.
+void Run::wait_for_scores() {
+  cross_barriers();  // scores may have come since
+  if (std::ranges::all_of(trees_, [](const auto& tree) { return tree->at_barrier(); }))
+    trees_.front()->cross_barrier(callbacks_);
+  remove_finished();
+  report_progress();
 }
 
 void Run::remove_finished() {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -38,6 +39,22 @@ struct RolloutProgress {
   double seconds = 0;  // since run() began
 };
 
+// What leaves are worth, one number each: now, or later.
+class LeafScores {
+ public:
+  LeafScores(std::vector<double> scores) : wait_([s = std::move(scores)] { return s; }) {}
+  // ready: whether `wait`, which is called once, would give them at once.
+  LeafScores(std::function<std::vector<double>()> wait, std::function<bool()> ready)
+      : wait_(std::move(wait)), ready_(std::move(ready)) {}
+
+  std::vector<double> wait() const { return wait_(); }
+  bool ready() const { return !ready_ || ready_(); }
+
+ private:
+  std::function<std::vector<double>()> wait_;
+  std::function<bool()> ready_;
+};
+
 // What the engine asks of and tells its user; all optional. A node is complete when it is shown.
 // What is decided must follow from the arguments alone, or a run is not repeated by its seed.
 struct RolloutCallbacks {
@@ -48,9 +65,10 @@ struct RolloutCallbacks {
   // At the tree's barriers, in the order of tree.leaves().
   std::function<void(const Query&, const SearchTree&, int32_t leaf)> trajectory_done{};
   // At a barrier: what the finished trajectories among the new ones are worth, one number each, 1
-  // for verified and 0 for not. Needed where divergence or pruning goes by value.
-  std::function<std::vector<double>(size_t query_index, const Query&, const SearchTree&,
-                                    std::span<const int32_t> leaves)>
+  // for verified and 0 for not. While they are not ready the tree waits, and others go on. Needed
+  // where divergence or pruning goes by value.
+  std::function<LeafScores(size_t query_index, const Query&, const SearchTree&,
+                           std::span<const int32_t> leaves)>
       score_leaves{};
   // At a barrier where the budget has more than one child for each active path: the children of
   // each, in place of rollout.divergence. At least 1 each, at most `budget` together, else Error.

@@ -109,9 +109,13 @@ void LiveTree::settle() {
   fronts_.swap(settled_);
 }
 
-void LiveTree::cross_barrier(const RolloutCallbacks& callbacks) {
+void LiveTree::cross_barrier(const RolloutCallbacks& callbacks, bool may_wait) {
   if (!asking_) {
-    judge_paths(callbacks);
+    if (!scores_) judge_paths(callbacks);
+    if (scores_) {
+      if (!may_wait && !scores_->ready()) return;
+      take_scores();
+    }
     prune_paths(callbacks);
     asking_ = growth_.needs_next_entropies(tree_, going_on_, stopped_now_);
     if (asking_) return ask_next_entropies();
@@ -140,7 +144,7 @@ void LiveTree::judge_paths(const RolloutCallbacks& callbacks) {
       stop_path(node, reason, is_too_short(rules_, tree_.node(node)), callbacks);
     }
   }
-  if (needs_leaf_scores(settings_.growth)) score_leaves(first_leaf, callbacks);
+  if (needs_leaf_scores(settings_.growth)) ask_scores(first_leaf, callbacks);
 }
 
 void LiveTree::stop_path(int32_t node, StopReason reason, bool discarded,
@@ -151,16 +155,23 @@ void LiveTree::stop_path(int32_t node, StopReason reason, bool discarded,
   if (!discarded && callbacks.trajectory_done) callbacks.trajectory_done(query_, tree_, node);
 }
 
-void LiveTree::score_leaves(size_t first_leaf, const RolloutCallbacks& callbacks) {
-  std::vector<int32_t> finished;
+void LiveTree::ask_scores(size_t first_leaf, const RolloutCallbacks& callbacks) {
+  to_score_.clear();
   for (const int32_t leaf : std::span(tree_.leaves()).subspan(first_leaf)) {
-    if (is_finished(tree_.node(leaf).stop)) finished.push_back(leaf);
+    if (is_finished(tree_.node(leaf).stop)) to_score_.push_back(leaf);
   }
-  if (finished.empty()) return;
-  const std::vector<double> scores = callbacks.score_leaves(query_index_, query_, tree_, finished);
-  TREEPO_CHECK(scores.size() == finished.size(), "{} scores for {} leaves", scores.size(),
-               finished.size());
-  for (size_t i = 0; i < finished.size(); ++i) tree_.set_score(finished[i], scores[i]);
+  if (to_score_.empty()) return;
+  scores_ = callbacks.score_leaves(query_index_, query_, tree_, to_score_);
+  // While it waits, its pages and rows are kept free of new trees.
+  active_paths_ = static_cast<int32_t>(going_on_.size());
+}
+
+void LiveTree::take_scores() {
+  const std::vector<double> scores = scores_->wait();
+  scores_.reset();
+  TREEPO_CHECK(scores.size() == to_score_.size(), "{} scores for {} leaves", scores.size(),
+               to_score_.size());
+  for (size_t i = 0; i < scores.size(); ++i) tree_.set_score(to_score_[i], scores[i]);
 }
 
 void LiveTree::prune_paths(const RolloutCallbacks& callbacks) {

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -47,9 +48,10 @@ class LiveTree {
 
   // At the barrier every path has ended its segment: judges and prunes them, then branches or falls
   // back. Where the growth asks for next entropies, every path's last token runs once more in
-  // between, and the barrier is crossed at the second call.
+  // between, and the barrier is crossed at the second call. Where scores of leaves are not ready it
+  // waits for them, or, unless it may, does nothing: the next call goes on from there.
   bool at_barrier() const { return fronts_.empty() && !finished_; }
-  void cross_barrier(const RolloutCallbacks& callbacks);
+  void cross_barrier(const RolloutCallbacks& callbacks, bool may_wait = true);
   bool finished() const { return finished_; }
 
   void start(Front& front);    // uses its cache entry
@@ -92,7 +94,8 @@ class LiveTree {
   PathEnd& path_end(int32_t node) { return ends_[static_cast<size_t>(node - first_node_)]; }
   void grow(const std::vector<Branch>& branches, bool fallback);
   void judge_paths(const RolloutCallbacks& callbacks);
-  void score_leaves(size_t first_leaf, const RolloutCallbacks& callbacks);
+  void ask_scores(size_t first_leaf, const RolloutCallbacks& callbacks);
+  void take_scores();
   void prune_paths(const RolloutCallbacks& callbacks);
   void stop_path(int32_t node, StopReason reason, bool discarded,
                  const RolloutCallbacks& callbacks);
@@ -114,9 +117,11 @@ class LiveTree {
   int32_t active_paths_ = 0;   // of this round, not ended
   int32_t running_fronts_ = 0;
   int32_t discarded_paths_ = 0, pruned_paths_ = 0;
-  std::vector<int32_t> going_on_;  // at the barrier: nodes that did not stop
-  int32_t stopped_now_ = 0;        // … and how many did
-  bool asking_ = false;            // for next entropies of going_on_
+  std::vector<int32_t> going_on_;     // at the barrier: nodes that did not stop
+  int32_t stopped_now_ = 0;           // … and how many did
+  std::vector<int32_t> to_score_;     // leaves of this barrier …
+  std::optional<LeafScores> scores_;  // … whose scores are on their way
+  bool asking_ = false;               // for next entropies of going_on_
   bool unsettled_ = false;
   bool finished_ = false;
 };

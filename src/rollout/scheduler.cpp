@@ -11,7 +11,9 @@ Scheduler::Scheduler(const RolloutSettings& settings, TreeCache& cache)
     : max_rows_(static_cast<int32_t>(
           std::min(settings.engine.max_rows, settings.engine.max_step_tokens))),
       max_step_tokens_(static_cast<int32_t>(settings.engine.max_step_tokens)),
-      segment_pages_(cache.pages_for(settings.growth.segment_tokens)),
+      segment_pages_(cache.pages_for(std::min(settings.growth.segment_tokens,
+                                              longest_response(settings.growth, settings.stop)))),
+      width_(settings.growth.width),
       branching_factor_(settings.growth.sequential ? 1 : settings.growth.branching_factor),
       cache_(cache),
       attention_(cache) {}
@@ -54,19 +56,24 @@ bool Scheduler::may_admit(const LiveTrees& trees, size_t prompt_tokens, int64_t 
   int64_t paths = 0;
   for (const auto& tree : trees) paths += tree->active_paths();
   const int64_t available = cache_.pool().num_free() + cache_.num_evictable_pages();
-  const int64_t wanted = cache_.pages_for(static_cast<int64_t>(prompt_tokens)) +
-                         (paths + new_paths) * branching_factor_ * segment_pages_;
+  const int64_t next_paths =
+      std::min((paths + new_paths) * branching_factor_, (std::ssize(trees) + 1) * width_);
+  const int64_t wanted =
+      cache_.pages_for(static_cast<int64_t>(prompt_tokens)) + next_paths * segment_pages_;
   return paths < max_rows_ && !waits_for_pages_ && available >= wanted;
 }
 
-// Whether there are pages for all that is missing on its path and a segment of every front.
+// Whether there are pages for all that is missing on its path and a segment of every front, its own
+// among them.
 bool Scheduler::may_start(const LiveTree& tree, const Front& front) const {
   if (scheduled_.empty()) return true;
   int64_t missing_pages = 0, own_evictable_pages = 0;
   int32_t needed = front.used;
   for (int32_t entry = tree.cache_entry(front.node); entry >= 0;) {
     const auto pages = static_cast<int32_t>(cache_.pages(entry).size());
-    missing_pages += std::max(0, cache_.pages_for(needed) - pages);
+    const bool own_segment =
+        front.first_child == front.node && entry == tree.cache_entry(front.node);
+    if (!own_segment) missing_pages += std::max(0, cache_.pages_for(needed) - pages);
     if (!cache_.in_use(entry)) own_evictable_pages += pages;
     needed = cache_.parent_used_tokens(entry);
     entry = cache_.parent(entry);
@@ -154,6 +161,19 @@ void Scheduler::add_draws(Scheduled& scheduled, StepBatch& batch) {
   }
 }
 
+// Frees what a path's segments hold beyond the tokens at which it left them. Only where nothing
+// but this path has pages.
+bool Scheduler::trim_path(const Scheduled& scheduled) {
+  bool freed = false;
+  int32_t used = scheduled.front().used;
+  for (int32_t entry = scheduled.tree->cache_entry(scheduled.front().node); entry >= 0;) {
+    freed |= cache_.trim(entry, used);
+    used = cache_.parent_used_tokens(entry);
+    entry = cache_.parent(entry);
+  }
+  return freed;
+}
+
 // Frees pages of what nobody uses, else suspends the youngest front, if it is younger than the one
 // that asks: a front whose tokens are in the batch already keeps its pages.
 bool Scheduler::make_room(size_t for_index) {
@@ -162,9 +182,10 @@ bool Scheduler::make_room(size_t for_index) {
     return true;
   }
   if (scheduled_.size() == for_index + 1) {
-    TREEPO_CHECK(for_index > 0, "the cache of {} pages is too small for one path",
+    if (for_index > 0) return false;
+    TREEPO_CHECK(trim_path(scheduled_[0]), "the cache of {} pages is too small for one path",
                  cache_.pool().num_pages());
-    return false;
+    return true;
   }
   const Scheduled youngest = scheduled_.back();
   scheduled_.pop_back();

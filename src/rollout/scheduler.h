@@ -19,8 +19,9 @@ using LiveTrees = std::vector<std::unique_ptr<LiveTree>>;  // the oldest first
 // Decides which fronts get rows in the next step, finds places for their tokens, writes the batch.
 // Fronts are served in order: older trees first, within a tree in the order of its fronts.
 // Under pressure pages are given up in this order: entries that no running front needs, then those
-// of the youngest running front, which is suspended and prefilled again later. The oldest front can
-// always go on, so that every tree ends.
+// of the youngest running front, which is suspended and prefilled again later, last what the oldest
+// front's path does not use of its own segments. The oldest front can always go on, so that every
+// tree ends.
 class Scheduler {
  public:
   Scheduler(const RolloutSettings& settings, TreeCache& cache);
@@ -61,10 +62,12 @@ class Scheduler {
   bool feed(size_t index, int32_t& allowance, StepBatch& batch);
   void feed_again(const LiveTree& tree, const Front& front, StepBatch& batch);
   void add_draws(Scheduled& scheduled, StepBatch& batch);
+  bool trim_path(const Scheduled& scheduled);
   bool make_room(size_t for_index);
 
   int32_t max_rows_, max_step_tokens_;
   int64_t segment_pages_;     // of one whole segment
+  int64_t width_;             // no tree has more paths
   int64_t branching_factor_;  // 1: paths do not branch
   TreeCache& cache_;
   AttentionBuilder attention_;

@@ -1,5 +1,6 @@
 #include "train/batch_collector.h"
 
+#include <memory>
 #include <utility>
 
 #include "base/activity.h"
@@ -27,42 +28,86 @@ Samples samples_of(const ScoredTree& scored) {
 
 namespace {
 
-// `texts` gets one response for each leaf, and must outlive what is returned.
-std::vector<Response> responses_of(const Problem& problem, const SearchTree& tree,
-                                   std::span<const int32_t> leaves, const TokenText& text,
-                                   std::vector<std::string>& texts) {
-  texts.reserve(leaves.size());  // Response::text points into it
-  std::vector<Response> responses;
-  for (int32_t leaf : leaves) {
-    texts.push_back(trajectory_text(tree, leaf, text));
-    responses.push_back({.problem = &problem,
-                         .text = texts.back(),
-                         .ended_with_eos = ends_with_eos(tree, leaf, text)});
-  }
-  return responses;
+// `text` must outlive what is returned.
+Response response_of(const Problem& problem, const SearchTree& tree, int32_t leaf,
+                     const TokenText& token_text, const std::string& text) {
+  return {
+      .problem = &problem, .text = text, .ended_with_eos = ends_with_eos(tree, leaf, token_text)};
+}
+
+// One for each leaf.
+std::vector<std::string> texts_of(const SearchTree& tree, std::span<const int32_t> leaves,
+                                  const TokenText& text) {
+  std::vector<std::string> texts;
+  for (const int32_t leaf : leaves) texts.push_back(trajectory_text(tree, leaf, text));
+  return texts;
 }
 
 }  // namespace
 
-std::function<std::vector<double>(size_t, const Query&, const SearchTree&,
-                                  std::span<const int32_t>)>
-leaf_scorer(const std::vector<TrainingQuery>& queries, const TokenText& text, Verifier& verifier) {
-  return [&](size_t index, const Query&, const SearchTree& tree, std::span<const int32_t> leaves) {
-    std::vector<std::string> texts;
-    std::vector<double> scores;
-    const std::vector<Response> responses =
-        responses_of(queries[index].problem, tree, leaves, text, texts);
-    for (const Verdict& verdict : verifier.verify(responses))
-      scores.push_back(verdict.correct ? 1 : 0);
-    return scores;
+std::vector<const Problem*> problems_of(const std::vector<TrainingQuery>& queries) {
+  std::vector<const Problem*> problems;
+  for (const TrainingQuery& query : queries) problems.push_back(&query.problem);
+  return problems;
+}
+
+LeafScorer::LeafScorer(std::vector<const Problem*> problems, const TokenText& text,
+                       Verifier& verifier)
+    : problems_(std::move(problems)),
+      text_(text),
+      verifier_(verifier),
+      verdicts_(problems_.size()) {}
+
+decltype(RolloutCallbacks::score_leaves) LeafScorer::callback() {
+  return [this](size_t index, const Query&, const SearchTree& tree,
+                std::span<const int32_t> leaves) {
+    struct Asked {
+      std::vector<int32_t> leaves;
+      std::vector<std::string> texts;
+      Verifier::Pending verdicts{};
+    };
+    const auto asked = std::make_shared<Asked>(
+        Asked{{leaves.begin(), leaves.end()}, texts_of(tree, leaves, text_)});
+    std::vector<Response> responses;
+    for (size_t i = 0; i < leaves.size(); ++i)
+      responses.push_back(response_of(*problems_[index], tree, leaves[i], text_, asked->texts[i]));
+    asked->verdicts = verifier_.start(responses);
+    const auto wait = [this, index, asked] {
+      std::vector<Verdict> verdicts = asked->verdicts();
+      std::vector<double> scores;
+      for (size_t i = 0; i < verdicts.size(); ++i) {
+        scores.push_back(verdicts[i].correct ? 1 : 0);
+        verdicts_[index].emplace(asked->leaves[i], std::move(verdicts[i]));
+      }
+      return scores;
+    };
+    return LeafScores(wait, [asked] { return asked->verdicts.ready(); });
   };
 }
 
+LeafVerdicts LeafScorer::take(size_t index) {
+  return std::exchange(verdicts_[index], {});
+}
+
 TreeVerification start_verification(const Problem& problem, const SearchTree& tree,
-                                    const TokenText& text, Verifier& verifier) {
+                                    const TokenText& text, Verifier& verifier, LeafVerdicts known) {
+  const std::vector<int32_t>& leaves = tree.leaves();
   TreeVerification begun;
-  begun.verdicts =
-      verifier.start(responses_of(problem, tree, tree.leaves(), text, begun.responses));
+  begun.responses = texts_of(tree, leaves, text);
+  std::vector<Response> unknown;
+  for (size_t i = 0; i < leaves.size(); ++i)
+    if (!known.contains(leaves[i]))
+      unknown.push_back(response_of(problem, tree, leaves[i], text, begun.responses[i]));
+  begun.verdicts = [leaves, known = std::move(known), rest = verifier.start(unknown)] {
+    const std::vector<Verdict> judged = rest();
+    std::vector<Verdict> all;
+    auto next = judged.begin();
+    for (const int32_t leaf : leaves) {
+      const auto at = known.find(leaf);
+      all.push_back(at != known.end() ? at->second : *next++);
+    }
+    return all;
+  };
   return begun;
 }
 
@@ -102,13 +147,14 @@ bool BatchCollector::teaches_nothing(const ScoredTree& scored) const {
 
 RolloutCallbacks BatchCollector::with_verification(const RolloutCallbacks& callbacks,
                                                    const std::vector<TrainingQuery>& queries,
+                                                   LeafScorer& scorer,
                                                    std::vector<TreeVerification>& begun) {
   RolloutCallbacks verifying = callbacks;
-  if (needs_leaf_scores(options_.rollout))
-    verifying.score_leaves = leaf_scorer(queries, text_, verifier_);
+  if (needs_leaf_scores(options_.rollout)) verifying.score_leaves = scorer.callback();
   verifying.tree_done = [&, done = callbacks.tree_done](size_t index, const Query& query,
                                                         const SearchTree& tree) {
-    begun[index] = start_verification(queries[index].problem, tree, text_, verifier_);
+    begun[index] =
+        start_verification(queries[index].problem, tree, text_, verifier_, scorer.take(index));
     if (done) done(index, query, tree);
   };
   return verifying;
@@ -133,11 +179,12 @@ CollectedBatch BatchCollector::collect(int64_t position, const RolloutCallbacks&
       prompts.push_back({queries.back().id, queries.back().visit, queries.back().prompt});
     }
 
+    LeafScorer scorer(problems_of(queries), text_, verifier_);
     std::vector<TreeVerification> begun(queries.size());
     std::vector<SearchTree> trees;
     {
       PhaseTimes::Scope scope = times.measure("sample");
-      trees = engine_.run(prompts, with_verification(callbacks, queries, begun));
+      trees = engine_.run(prompts, with_verification(callbacks, queries, scorer, begun));
     }
     PhaseTimes::Scope scope = times.measure("verify");
     const Activity activity("verify");

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <utility>
@@ -52,6 +52,28 @@ struct TreeVerification {
   Verifier::Pending verdicts{};
 };
 
+using LeafVerdicts = std::map<int32_t, Verdict>;  // by leaf, of one tree
+
+// Judges leaves of trees that still grow, where divergence or pruning goes by value, and keeps the
+// verdicts, so that no leaf is judged twice.
+class LeafScorer {
+ public:
+  // problems: of the queries, in their order. All that is passed must outlive it.
+  LeafScorer(std::vector<const Problem*> problems, const TokenText& text, Verifier& verifier);
+
+  // RolloutCallbacks::score_leaves: 1 for each trajectory that is correct, 0 for the others. The
+  // scorer must outlive it.
+  decltype(RolloutCallbacks::score_leaves) callback();
+  // Those of the tree of the index-th query, which are forgotten.
+  LeafVerdicts take(size_t index);
+
+ private:
+  std::vector<const Problem*> problems_;
+  const TokenText& text_;
+  Verifier& verifier_;
+  std::vector<LeafVerdicts> verdicts_;  // of each query
+};
+
 // Rolls out queries from a position on and verifies them until queries_per_step trees are kept.
 // With dynamic sampling (DAPO, arXiv 2503.14476) a tree whose scores, before penalties, are all
 // equal is dropped and another query takes its place, in at most max_sampling_rounds rounds; then
@@ -67,9 +89,9 @@ class BatchCollector {
 
  private:
   bool teaches_nothing(const ScoredTree& scored) const;
-  // Both must outlive what is returned.
+  // All must outlive what is returned.
   RolloutCallbacks with_verification(const RolloutCallbacks& callbacks,
-                                     const std::vector<TrainingQuery>& queries,
+                                     const std::vector<TrainingQuery>& queries, LeafScorer& scorer,
                                      std::vector<TreeVerification>& begun);
 
   const RunOptions& options_;
@@ -79,15 +101,12 @@ class BatchCollector {
   RolloutEngine& engine_;
 };
 
-// RolloutCallbacks::score_leaves for these queries: 1 for each trajectory that the verifier finds
-// correct, 0 for the others. The arguments must outlive it.
-std::function<std::vector<double>(size_t, const Query&, const SearchTree&,
-                                  std::span<const int32_t>)>
-leaf_scorer(const std::vector<TrainingQuery>& queries, const TokenText& text, Verifier& verifier);
+std::vector<const Problem*> problems_of(const std::vector<TrainingQuery>& queries);
 
-// Begins to verify the trajectories of a finished tree.
+// Begins to verify the trajectories of a finished tree, but for those whose verdicts are known.
 TreeVerification start_verification(const Problem& problem, const SearchTree& tree,
-                                    const TokenText& text, Verifier& verifier);
+                                    const TokenText& text, Verifier& verifier,
+                                    LeafVerdicts known = {});
 
 // Waits for the verdicts. The query's problem must still lie where verification began.
 ScoredTree finish_verification(TrainingQuery& query, SearchTree tree, TreeVerification begun,

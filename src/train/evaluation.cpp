@@ -26,7 +26,7 @@ std::vector<ScoredTree> sample_answers(StepModel& model, const RunOptions& optio
   Progress progress(label, static_cast<int64_t>(queries.size()));
   callbacks.progress = [&](const RolloutProgress& p) {
     progress.update(p.finished_queries,
-                    fmt::format("{:.0f} tok/s  {} paths",
+                    fmt::format("{:.0f} unique tok/s  {} paths",
                                 static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
   };
   std::vector<std::optional<ScoredTree>> done(queries.size());
@@ -120,6 +120,17 @@ AnswerEquivalence equivalence_of(Verifier& verifier) {
   return [&verifier](std::span<const Verifier::AnswerPair> pairs) {
     return verifier.equivalent(pairs);
   };
+}
+
+SamplingAccuracy tree_accuracy(const std::vector<TrainingQuery>& queries,
+                               std::vector<SearchTree> trees, const RunOptions& options,
+                               const TokenText& text, Verifier& verifier) {
+  std::vector<Samples> problems;
+  for (size_t i = 0; i < trees.size(); ++i)
+    problems.push_back(
+        samples_of(score_tree(queries[i], std::move(trees[i]), text, verifier, options)));
+  unify_answers(problems, equivalence_of(verifier));
+  return sampling_accuracy(problems, static_cast<uint64_t>(options.train.seed));
 }
 
 double EvaluationResult::headline() const {

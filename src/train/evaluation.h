@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "config/options.h"
 #include "evaluate/answer_groups.h"
+#include "evaluate/sampling_benchmark.h"  // SamplingAccuracy
 #include "evaluate/summary.h"
 #include "model/step_model.h"
 #include "reward/verifier.h"
@@ -40,6 +41,12 @@ RolloutSettings evaluation_settings(const RunOptions& options, const TokenText& 
 
 // What majority votes ask. The verifier must outlive it.
 AnswerEquivalence equivalence_of(Verifier& verifier);
+
+// How right trees are, one for each query, in its order; answers that the verifier calls equivalent
+// count as one, as in evaluate().
+SamplingAccuracy tree_accuracy(const std::vector<TrainingQuery>& queries,
+                               std::vector<SearchTree> trees, const RunOptions& options,
+                               const TokenText& text, Verifier& verifier);
 
 // Samples options.evaluate.samples answers for each query, sequentially, with evaluation's own
 // temperature and top-p, and one greedy answer if asked for. With no samples the greedy answers

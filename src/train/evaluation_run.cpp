@@ -11,6 +11,7 @@
 #include "base/metrics.h"  // JsonLinesFile
 #include "base/progress.h"
 #include "base/timer.h"
+#include "config/validate.h"
 #include "rollout/engine.h"
 #include "train/evaluation.h"
 #include "train/tree_verifier.h"
@@ -76,6 +77,8 @@ class Pass {
   // false: stopped before all were done.
   bool run(const std::vector<const TrainingQuery*>& queries, Log& log, JsonLinesFile& file,
            const std::function<bool()>& stop_requested) {
+    validate_tokens_per_step(engine_.settings().growth,
+                             static_cast<int64_t>(std::min(queries.size(), chunk_size())));
     Progress progress(greedy_ ? "evaluate greedy" : "evaluate", std::ssize(queries));
     for (size_t begin = 0; begin < queries.size(); begin += chunk_size()) {
       if (stop_requested()) return false;

@@ -27,8 +27,10 @@ RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
   size_t written = 0;
   Progress progress("sample", static_cast<int64_t>(queries.size()));
   RolloutCallbacks callbacks;
+  std::optional<LeafScorer> scorer;
   if (verifier && needs_leaf_scores(options.rollout)) {
-    callbacks.score_leaves = leaf_scorer(queries, text, *verifier);
+    scorer.emplace(problems_of(queries), text, *verifier);
+    callbacks.score_leaves = scorer->callback();
   }
   const auto add_record = [&](size_t index, const OrderedJson& record) {
     lines[index] = dump_json(record);
@@ -44,13 +46,13 @@ RolloutStats sample_trees(LoadedModel& model, const RunOptions& options,
     });
   callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
     if (trees)
-      trees->begin(index, queries[index], tree);
+      trees->begin(index, queries[index], tree, scorer ? scorer->take(index) : LeafVerdicts{});
     else
       add_record(index, unscored_record(queries[index], tree, text));
   };
   callbacks.progress = [&](const RolloutProgress& p) {
     progress.update(p.finished_queries,
-                    fmt::format("{:.0f} tok/s  {} paths",
+                    fmt::format("{:.0f} unique tok/s  {} paths",
                                 static_cast<double>(p.drawn_tokens) / p.seconds, p.active_paths));
   };
 

@@ -174,6 +174,9 @@ void add_times(Metrics& metrics, const CollectedBatch& batch, const BatchUpdate&
   metrics.set("time/overhead", seconds - model - (learn - update.pack_seconds));
   metrics.set("speed/unique_tokens_per_s", ratio(sums.unique_tokens, sample));
   metrics.set("speed/trajectory_tokens_per_s", ratio(sums.tokens, sample));
+  const int64_t prefilled = after.prefilled_tokens - before.prefilled_tokens;
+  metrics.set("speed/processed_tokens_per_s",
+              ratio(sums.unique_tokens + static_cast<double>(prefilled), sample));
   metrics.set("speed/trajectories_per_s", ratio(sums.count, sample));
   metrics.set("speed/update_packed_tokens_per_s",
               ratio(static_cast<double>(update.packed_tokens), learn));
@@ -214,11 +217,11 @@ std::string step_line(int64_t step, int64_t max_steps, const Metrics& metrics) {
   return fmt::format(
       "step {}/{}  success {:.1f} %  reward {:.3f}  length {:.0f}  entropy {:.3f}  grad norm "
       "{:.3f}  "
-      "queries {:.0f}/{:.0f}  {} tok/s  {}",
+      "queries {:.0f}/{:.0f}  {} unique tok/s  {}",
       step, max_steps, 100 * number("success"), number("reward/mean"),
       number("response/tokens_mean"), number("entropy"), number("grad_norm"), kept,
       kept + number("sampling/queries_dropped"),
-      with_thousands(std::llround(number("speed/trajectory_tokens_per_s"))),
+      with_thousands(std::llround(number("speed/unique_tokens_per_s"))),
       format_duration(number("time/step")));
 }
 

@@ -313,7 +313,7 @@ RolloutCallbacks Trainer::rollout_callbacks(Progress& progress) {
   callbacks.progress = [this, &progress](const RolloutProgress& p) {
     progress.update(
         state_.step,
-        fmt::format("sampling  {} paths  {:.0f} tok/s  success {:.0f} %", p.active_paths,
+        fmt::format("sampling  {} paths  {:.0f} unique tok/s  success {:.0f} %", p.active_paths,
                     static_cast<double>(p.drawn_tokens) / p.seconds, 100 * last_success_));
   };
   return callbacks;

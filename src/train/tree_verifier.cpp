@@ -10,10 +10,12 @@ constexpr size_t kMostOnTheirWay = 64;  // trees
 
 }  // namespace
 
-void TreeVerifier::begin(size_t index, TrainingQuery query, const SearchTree& tree) {
+void TreeVerifier::begin(size_t index, TrainingQuery query, const SearchTree& tree,
+                         LeafVerdicts known) {
   if (begun_.size() >= kMostOnTheirWay) hand_on_oldest();
   Begun& begun = begun_.emplace_back(Begun{index, std::move(query), tree, {}});
-  begun.verification = start_verification(begun.query.problem, begun.tree, text_, verifier_);
+  begun.verification =
+      start_verification(begun.query.problem, begun.tree, text_, verifier_, std::move(known));
 }
 
 void TreeVerifier::finish() {

@@ -20,7 +20,8 @@ class TreeVerifier {
   TreeVerifier& operator=(const TreeVerifier&) = delete;
 
   // `index` comes back with the tree. Waits for the oldest where very many are on their way.
-  void begin(size_t index, TrainingQuery query, const SearchTree& tree);
+  // `known`: verdicts that growth has asked for.
+  void begin(size_t index, TrainingQuery query, const SearchTree& tree, LeafVerdicts known = {});
   void finish();
 
  private:

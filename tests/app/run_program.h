@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,12 +79,17 @@ class RunningProgram {
 
   ProgramResult wait() {
     int status = 0;
-    ::waitpid(process_, &status, 0);
+    rusage usage{};
+    ::wait4(process_, &status, 0, &usage);
+    peak_memory_bytes_ = int64_t{usage.ru_maxrss} * 1024;
     process_ = 0;
     return {.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
             .out = out_path_.starts_with("/dev/") ? "" : read_text(out_path_),
             .err = read_text(folder_ / "err")};
   }
+
+  // The most that it has held, after wait().
+  int64_t peak_memory_bytes() const { return peak_memory_bytes_; }
 
  private:
   static std::vector<char*> pointers(Words& words) {
@@ -96,6 +102,7 @@ class RunningProgram {
   TemporaryDirectory folder_;
   std::string out_path_;
   pid_t process_ = 0;
+  int64_t peak_memory_bytes_ = 0;
 };
 
 inline ProgramResult run_program(const Words& arguments, const std::string& input = "") {

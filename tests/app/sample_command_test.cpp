@@ -344,6 +344,8 @@ TEST(SampleCommand, ContradictionsAreFoundBeforeWeightsAreRead) {
        {"rollout.token_budget = 1", "rollout.segment_tokens = "}},
       {{"rollout.budget=tokens_per_step", "rollout.tokens_per_step=1"},
        {"rollout.tokens_per_step = 1", "rollout.segment_tokens = "}},
+      {{"rollout.budget=tokens_per_step", "rollout.tokens_per_step=12"},
+       {"rollout.tokens_per_step = 12", "queries sampled together = 3"}},
       {{"rollout.divergence=low_value"}, {"rollout.divergence", "--reward"}},
       {{"rollout.fallback_from=long_answers"}, {"rollout.fallback_from", "stop.answer = none"}},
       {{"sampling.temperature=-1"}, {"sampling.temperature must be"}},

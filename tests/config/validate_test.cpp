@@ -56,8 +56,8 @@ TEST(Validate, RulesBetweenOptions) {
        "rollout.branching_max must not exceed rollout.width: the first split is drawn up to it "
        "(rollout.budget = random, rollout.branching_max = 5, rollout.width = 4)"},
       {{"rollout.budget=tokens_per_step", "rollout.tokens_per_step=7"},
-       "rollout.tokens_per_step must hold at least one segment (rollout.tokens_per_step = 7, "
-       "rollout.segment_tokens = 8)"},
+       "rollout.tokens_per_step must hold at least one segment of each query "
+       "(rollout.tokens_per_step = 7, rollout.segment_tokens = 8, queries sampled together = 1)"},
       {{"rollout.limit=tokens", "rollout.token_budget=7"},
        "rollout.token_budget must hold at least one segment"},
       {{"rollout.limit=tokens", "rollout.width_min=5"},
@@ -117,6 +117,8 @@ TEST(Validate, RulesBetweenOptions) {
 
 TEST(Validate, RulesOfATrainingRun) {
   const Case cases[] = {
+      {{"rollout.budget=tokens_per_step", "rollout.tokens_per_step=39", "train.queries_per_step=5"},
+       "(rollout.tokens_per_step = 39, rollout.segment_tokens = 8, queries sampled together = 5)"},
       {{"model.hidden_size=10"},
        "model.hidden_size must be a multiple of model.num_heads "
        "(model.hidden_size = 10, model.num_heads = 4)"},
@@ -184,7 +186,8 @@ TEST(Validate, EdgesAreAllowed) {
       {"rollout.branching_max=9"},
       {"rollout.branching_max=9", "rollout.budget=random", "rollout.sequential=true"},
       {"rollout.tokens_per_step=7"},
-      {"rollout.tokens_per_step=8", "rollout.budget=tokens_per_step"},
+      {"rollout.tokens_per_step=40", "rollout.budget=tokens_per_step", "train.queries_per_step=5"},
+      {"rollout.tokens_per_step=39", "train.queries_per_step=5"},
       {"rollout.token_budget=7", "rollout.width_min=9"},
       {"rollout.token_budget=8", "rollout.limit=tokens", "rollout.width_min=4"},
       {"rollout.divergence_temperature_low=5"},

@@ -1,5 +1,6 @@
 #include "evaluate/sampling_benchmark.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <vector>
@@ -7,9 +8,13 @@
 #include "evaluate/machine_roof.h"
 #include "evaluate/sampling_report.h"
 #include "rollout/fake_model.h"
+#include "support/expect_error.h"
 
 namespace treepo {
 namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
 
 constexpr int32_t kVocab = 8;
 
@@ -77,15 +82,49 @@ TEST(SamplingBenchmark, JudgesTheTreesOfEachCaseOnce) {
   };
   const auto measured = measure_sampling(model, both_ways(), queries, 3, hooks);
   EXPECT_EQ(judged, 2);
-  for (const SamplingMeasurement& m : measured) {
-    ASSERT_TRUE(m.accuracy);
-    EXPECT_LE(m.accuracy->average.low, m.accuracy->average.mean);
-    EXPECT_LE(m.accuracy->average.mean, m.accuracy->average.high);
-  }
   SamplingMachine machine{.device = "cpu", .dtype = "float32", .threads = 1, .read_bandwidth = 1e9};
-  EXPECT_NE(accuracy_table(measured).find("maj@w"), std::string::npos);
-  EXPECT_NE(accuracy_table(measured).find("time saved"), std::string::npos);
-  EXPECT_TRUE(sampling_json(measured, measured[1], machine).contains("maj"));
+  const std::string table = accuracy_table(measured);
+  EXPECT_NE(table.find("time saved"), std::string::npos);
+  std::vector<double> shares;
+  for (const SamplingMeasurement& m : measured) {
+    // The same trees again: each case's own.
+    double even = 0, majority = 0;
+    for (const SearchTree& tree : RolloutEngine(model, m.what.settings).run(queries)) {
+      double even_here = 0;
+      for (const int32_t leaf : tree.leaves()) even_here += tree.response(leaf)[0] % 2 == 0;
+      even += even_here / 4;
+      majority += even_here > 2 ? 1 : even_here == 2 ? 0.5 : 0;
+    }
+    ASSERT_TRUE(m.accuracy);
+    EXPECT_DOUBLE_EQ(m.accuracy->average.mean, even / 2);
+    EXPECT_DOUBLE_EQ(m.accuracy->majority.mean, majority / 2);
+    EXPECT_NE(table.find(fmt::format("{:.1f} % (", 50 * even)), std::string::npos) << table;
+    const OrderedJson json = sampling_json(measured, m, machine);
+    EXPECT_EQ(json["avg"]["mean"], m.accuracy->average.mean);
+    EXPECT_EQ(json["maj"]["mean"], m.accuracy->majority.mean);
+    shares.push_back(even / 2);
+  }
+  EXPECT_NE(shares[0], shares[1]);  // or the test could not tell one case from the other
+}
+
+// Rows for all trees are of no use where pages are missing: then the case is not what it is called.
+TEST(SamplingBenchmark, LockStepBeginsWithAllTrees) {
+  std::vector<Query> queries(6);
+  for (size_t i = 0; i < queries.size(); ++i) queries[i] = {.id = i, .prompt = {1, 2, 3}};
+  RolloutSettings trees;
+  trees.growth = {.width = 4, .depth = 3, .segment_tokens = 40, .branching_factor = 8};
+  trees.stop.response_tokens = 10;
+  trees.engine = {.max_rows = 4, .max_step_tokens = 8, .page_tokens = 4, .cache_mib = 1};
+  const auto cases = sampling_cases(trees, {.lock_step = true}, 6);
+  LogitModel model = uniform_model();
+  model.pages_per_mib = 6 * (1 + 4 * (10 / 4 + 3));  // whole trees
+  const auto measured = measure_sampling(model, cases, queries, 1);
+  EXPECT_EQ(measured[2].stats.steps, 10);  // every path has its row in every step
+  EXPECT_GT(measured[0].stats.steps, 10);
+  model.pages_per_mib = 40;
+  EXPECT_THAT(error_of([&] { measure_sampling(model, cases, queries, 1); }),
+              AllOf(HasSubstr("sequential, w 4, lock step"), HasSubstr("engine.cache_mib = 1"),
+                    HasSubstr("of 6 trees at once")));
 }
 
 TEST(SamplingBenchmark, AccuracyIsTheMeanOverQueries) {
@@ -112,6 +151,8 @@ TEST(SamplingBenchmark, ReportsEveryCountByName) {
   EXPECT_EQ(tree["unique_tokens"], 50);
   EXPECT_EQ(tree["trajectory_tokens"], 60);
   EXPECT_EQ(tree["prefilled_tokens"], 2);
+  EXPECT_DOUBLE_EQ(tree["scheduling_seconds"].get<double>() + tree["other_seconds"].get<double>(),
+                   measured[1].seconds[0]);  // the fake model says nothing of its own parts
   EXPECT_DOUBLE_EQ(tree["token_ps"].get<double>() / tree["unique_tokens_per_s"].get<double>(),
                    52.0 / 50.0);
   EXPECT_EQ(tree["by_depth"][0]["unique_share"], 0.5);
@@ -123,7 +164,7 @@ TEST(SamplingBenchmark, ReportsEveryCountByName) {
   EXPECT_DOUBLE_EQ(tree["saved"]["trajectory_tokens"].get<double>(),
                    1 - 60.0 / static_cast<double>(sequential.stats.trajectory_tokens));
   const std::string table = speed_table(measured, machine);
-  for (const char* word : {"traj/s", "unique/s", "traj.t/s", "TokenPS", "attent.", "roof"})
+  for (const char* word : {"traj/s", "unique/s", "traj.t/s", "TokenPS", "attent.", "other", "roof"})
     EXPECT_NE(table.find(word), std::string::npos) << word;
   EXPECT_NE(ratio_lines(measured).find("tree: "), std::string::npos);
   EXPECT_EQ(depth_lines(measured), "unique share by depth, tree: 1: 50 % 2: 100 % 3: 100 %\n");

@@ -75,6 +75,27 @@ TEST(SamplingCases, ShapesOfAnotherLengthAreRefused) {
               HasSubstr("3x21"));
 }
 
+// What would be measured under the name of a tree is one, and every sweep changes something.
+TEST(SamplingCases, CasesThatWouldNotDifferAreRefused) {
+  RolloutSettings settings = trees();
+  settings.growth.sequential = true;
+  EXPECT_THAT(error_of([&] { sampling_cases(settings, {}, 3); }),
+              HasSubstr("rollout.sequential = true"));
+  for (const BudgetPolicy budget : {BudgetPolicy::random, BudgetPolicy::tokens_per_step}) {
+    settings = trees();
+    settings.growth.budget = budget;
+    const auto error = [&](const SamplingSweeps& sweeps) {
+      return error_of([&] { sampling_cases(settings, sweeps, 3); });
+    };
+    const std::string key = "rollout.budget = " + std::string(enum_name(budget));
+    EXPECT_THAT(error({.branching = {4}}), AllOf(HasSubstr(key), HasSubstr("branching")));
+    EXPECT_THAT(error({.first_splits = {{2, 8}}}), AllOf(HasSubstr(key), HasSubstr("first split")));
+    EXPECT_EQ(sampling_cases(settings, {.widths = {4}, .shapes = {{2, 32}}}, 3).size(), 5u);
+  }
+  settings.growth.budget = BudgetPolicy::fixed;
+  EXPECT_EQ(sampling_cases(settings, {.branching = {4}, .first_splits = {{2, 8}}}, 3).size(), 4u);
+}
+
 TEST(SamplingCases, ShapesAndSplitsAreRead) {
   EXPECT_EQ(parse_tree_shape("14x512").depth, 14);
   EXPECT_EQ(parse_tree_shape("14x512").segment_tokens, 512);

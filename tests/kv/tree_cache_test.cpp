@@ -67,6 +67,28 @@ TEST(TreeCache, KeepsUnusedPagesUntilRoomIsNeeded) {
   cache.check_invariants();
 }
 
+TEST(TreeCache, TrimsWhatAPathLeavesOfASegment) {
+  TreeCache cache(6, 4);
+  const int32_t root = cache.add(-1, 0);
+  cache.use(root);
+  Slots slots;
+  cache.append(root, 14, slots);
+  EXPECT_FALSE(cache.trim(root, 13));  // its last page is used
+  EXPECT_EQ(cache.stored(root), 14);
+  EXPECT_TRUE(cache.trim(root, 5));
+  EXPECT_EQ(cache.stored(root), 8);  // what stays of the second page is still known
+  EXPECT_EQ(cache.pool().num_free(), 4);
+  EXPECT_FALSE(cache.trim(root, 5));
+  cache.check_invariants();
+  slots.clear();
+  cache.append(root, 1, slots);  // goes on where it was cut
+  EXPECT_EQ(slots.front() % 4, 0);
+  EXPECT_EQ(cache.stored(root), 9);
+  cache.unuse(root);
+  EXPECT_THROW(cache.trim(root, 0), CheckFailure);  // evict_one() is for those
+  cache.check_invariants();
+}
+
 TEST(TreeCache, RefusesMisuse) {
   TreeCache cache(2, 2);
   const int32_t root = cache.add(-1, 0);

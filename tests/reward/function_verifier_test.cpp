@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <fstream>
+#include <thread>
 
 #include "reward/judge.h"
 #include "support/expect_error.h"
@@ -18,6 +20,9 @@ using testing::HasSubstr;
 constexpr std::string_view kRewards = R"(
 import os, time
 def number(prompt, response, row): return len(response) / 4
+def when_told(prompt, response, row):
+    while not os.path.exists(response): time.sleep(0.01)
+    return 1
 def truth(prompt, response, row): return response == row["answer"]
 def full(prompt, response, row):
     return {"score": 0.25, "correct": True, "answer": response.upper(), "reason": prompt + row["level"]}
@@ -58,6 +63,26 @@ TEST_F(FunctionVerifierTest, TakesNumbersAndTruthValues) {
   EXPECT_FALSE(judge("number", "").correct);
   EXPECT_EQ(judge("truth", "ab").score, 1);
   EXPECT_EQ(judge("truth", "a").score, 0) << "a function's 0 is its own, no failure";
+}
+
+// Whoever asks for verdicts may look whether they are there.
+TEST_F(FunctionVerifierTest, TellsWhetherVerdictsAreThere) {
+  for (const std::string kind : {"alone", "in a sum"}) {
+    RewardOptions reward = options("when_told");
+    reward.timeout_s = 60;
+    if (kind != "alone") {
+      reward.parts = {"1*" + reward.kind, "1*exact"};
+      reward.kind = "parts";
+    }
+    const std::unique_ptr<Verifier> verifier = make_verifier(reward);
+    const std::string signal = directory_ / kind;
+    const Response response{.problem = &problem_, .text = signal};
+    const Verifier::Pending pending = verifier->start({&response, 1});
+    EXPECT_FALSE(pending.ready()) << kind;
+    std::ofstream(signal) << "go";
+    while (!pending.ready()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    EXPECT_EQ(pending().at(0).score, kind == "alone" ? 1 : 0) << kind;  // not "exact": -1
+  }
 }
 
 TEST_F(FunctionVerifierTest, TakesDicts) {

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <random>
 #include <string>
 #include <vector>
@@ -204,6 +205,55 @@ TEST(RolloutEngine, EqualsTheReferenceWhateverTheBatchAndTheCache) {
   EXPECT_GT(entropies, 100);
   EXPECT_GT(scores, 100);
   EXPECT_GT(pruned, 100);
+}
+
+// Whenever scores come: trees are the same, others are decoded in the meantime, and scores that
+// never come by themselves are waited for, where nothing else is left to do.
+TEST(RolloutEngine, TreesWaitForScoresAndOthersGoOn) {
+  std::mt19937 random(17);
+  int64_t waited_for = 0, came_in_time = 0, decoded_meanwhile = 0;
+  for (int round = 0; round < 200; ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    RolloutSettings settings = random_settings(random);
+    pick_policies(random, settings.growth);
+    settings.growth.sequential = false;
+    settings.growth.divergence = round % 2 == 0 ? BudgetSplit::low_value : BudgetSplit::high_value;
+    settings.engine = random_engine_options(random);
+    const std::vector<Query> queries = random_queries(random, 1 + random() % 12);
+    LogitModel model(kVocab, logits_of);
+    const RolloutCallbacks direct = token_callbacks();
+    RolloutCallbacks late = direct;
+    int waiting = 0;
+    late.score_leaves = [&](size_t index, const Query& query, const SearchTree& tree,
+                            std::span<const int32_t> leaves) {
+      const auto polls = std::make_shared<int>(static_cast<int>(random() % 6));
+      const bool never = random() % 4 == 0;
+      ++waiting;
+      const auto wait = [&, polls, never,
+                         scores = direct.score_leaves(index, query, tree, leaves).wait()] {
+        --waiting;
+        ++(never || *polls > 0 ? waited_for : came_in_time);
+        return scores;
+      };
+      return LeafScores(wait, [polls, never] { return !never && --*polls <= 0; });
+    };
+    int64_t drawn_before = 0;
+    late.progress = [&](const RolloutProgress& at) {
+      decoded_meanwhile += waiting > 0 && at.drawn_tokens > drawn_before;
+      drawn_before = at.drawn_tokens;
+    };
+    RolloutEngine engine(model, settings);
+    const std::vector<SearchTree> trees = engine.run(queries, late);
+    for (size_t i = 0; i < queries.size(); ++i) {
+      expect_same_tree(trees[i], reference_rollout(queries[i], settings, logits_of, direct,
+                                                   static_cast<int64_t>(queries.size())));
+    }
+    EXPECT_EQ(waiting, 0);
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(waited_for, 100);
+  EXPECT_GT(came_in_time, 100);
+  EXPECT_GT(decoded_meanwhile, 100);
 }
 
 TEST(RolloutEngine, OrderOfNeighboursDoesNotMatter) {
@@ -472,6 +522,67 @@ TEST(RolloutEngine, WorksWithTheSmallestCacheItAsksFor) {
   }
   EXPECT_GT(engine.stats().evicted_entries, 0);
   EXPECT_EQ(model.pages_allocated, 13);
+}
+
+// A path that leaves its segments early needs no pages for what it does not use of them, though
+// they were all stored when it started.
+TEST(RolloutEngine, APathThatLeavesSegmentsEarlyFitsTheSmallestCache) {
+  LogitModel model(kVocab, logits_of);
+  RolloutSettings settings;
+  settings.growth = {.width = 3,
+                     .depth = 4,
+                     .segment_tokens = 64,
+                     .branching_factor = 1,
+                     .first_split_min = 1,
+                     .first_split_max = 1,
+                     .fallback = FallbackPolicy::lowest_logprob};
+  settings.stop.response_tokens = 64;
+  settings.engine = {.max_rows = 64, .page_tokens = 16, .cache_mib = 1};
+  model.pages_per_mib = 9;  // 1 for the prompt, 4 of tokens, 4 that segments may leave unfilled
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    settings.seed = seed;
+    RolloutEngine engine(model, settings);
+    const std::vector<Query> queries = {{.id = 1, .prompt = Ints(10, 1)}};
+    const std::vector<SearchTree> trees = engine.run(queries);
+    expect_same_tree(trees[0], reference_rollout(queries[0], settings, logits_of, {}));
+  }
+  EXPECT_EQ(model.pages_allocated, 9);
+}
+
+// As above, whatever the policies: segments of several pages, restarts anywhere within them.
+TEST(RolloutEngine, LongSegmentsEqualTheReferenceInTheSmallestCache) {
+  std::mt19937 random(13);
+  int64_t left_pages = 0;
+  for (int round = 0; round < 1000; ++round) {
+    SCOPED_TRACE("round " + std::to_string(round));
+    RolloutSettings settings = random_settings(random);
+    pick_policies(random, settings.growth);
+    settings.growth.segment_tokens = pick(random, 5, 40);
+    settings.growth.width = pick(random, 2, 8);
+    settings.growth.fallback_window = pick(random, 0, 40);
+    settings.growth.sequential = false;
+    settings.stop.response_tokens = pick(random, 5, 60);
+    settings.eos_ids = {0};
+    settings.engine = random_engine_options(random);
+    const std::vector<Query> queries = random_queries(random, 1 + random() % 3);
+    LogitModel model(kVocab, logits_of);
+    model.pages_per_mib = smallest_cache(queries, settings);
+    RolloutEngine engine(model, settings);
+    const RolloutCallbacks callbacks = token_callbacks();
+    const std::vector<SearchTree> trees = engine.run(queries, callbacks);
+    for (size_t i = 0; i < queries.size(); ++i) {
+      expect_same_tree(trees[i], reference_rollout(queries[i], settings, logits_of, callbacks,
+                                                   static_cast<int64_t>(queries.size())));
+      const int64_t page = settings.engine.page_tokens;
+      for (int32_t id = 1; id < trees[i].num_nodes(); ++id) {
+        const TreeNode& node = trees[i].node(id);
+        left_pages += (trees[i].node(node.parent).num_tokens + page - 1) / page -
+                      (node.parent_used_tokens + page - 1) / page;
+      }
+    }
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(left_pages, 400);  // the case that matters did occur
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ inline SearchTree reference_rollout(const Query& query, const RolloutSettings& s
       for (const int32_t leaf : tree.leaves()) {
         const bool scored = !std::isnan(tree.node(leaf).score);
         if (scored || !is_finished(tree.node(leaf).stop)) continue;
-        tree.set_score(leaf, callbacks.score_leaves(0, query, tree, {&leaf, 1})[0]);
+        tree.set_score(leaf, callbacks.score_leaves(0, query, tree, {&leaf, 1}).wait()[0]);
       }
     }
     for (const int32_t node : growth.prune(tree, active)) {

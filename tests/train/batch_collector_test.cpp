@@ -152,6 +152,47 @@ TEST(BatchCollector, VerifiesFinishedTreesWhileOthersAreDecoded) {
   }
 }
 
+// Where growth goes by value, leaves are judged while their tree grows, and not again at its end.
+TEST(BatchCollector, EachLeafIsJudgedOnce) {
+  Collector collector("kkk");
+  collector.options.rollout = {
+      .width = 12, .depth = 4, .segment_tokens = 2, .divergence = BudgetSplit::low_value};
+  collector.options.train.dynamic_sampling = false;
+  collector.eos_ids = {kCarryEosId, 4, 5, 6};
+  size_t judged = 0;
+  const auto by_length = [](const Response& response) {
+    return verdict(static_cast<double>(response.text.size()), response.text.size() % 2 == 1);
+  };
+  HandMadeVerifier verifier([&](const Response& response, size_t) {
+    ++judged;
+    return by_length(response);
+  });
+  TreeStepModel step_model(collector.model.decoder);
+  RolloutEngine engine(step_model, collector.settings());
+  size_t before_the_end = 0;
+  const RolloutCallbacks callbacks{.progress = [&](const RolloutProgress& at) {
+    before_the_end = at.finished_queries == 0 ? judged : before_the_end;
+  }};
+  const CollectedBatch batch =
+      BatchCollector(collector.options, collector.source, collector.model.text, verifier, engine)
+          .collect(0, callbacks, collector.times);
+  size_t leaves = 0;
+  for (const ScoredTree& scored : batch.kept) {
+    ASSERT_EQ(scored.verdicts.size(), scored.tree.leaves().size());
+    for (size_t i = 0; i < scored.verdicts.size(); ++i) {
+      EXPECT_EQ(scored.verdicts[i].score, static_cast<double>(scored.responses[i].size()));
+      const double known = scored.tree.node(scored.tree.leaves()[i]).score;
+      if (!std::isnan(known)) {
+        EXPECT_EQ(known, scored.verdicts[i].correct ? 1 : 0);
+      }
+      ++leaves;
+    }
+  }
+  EXPECT_EQ(leaves, 36u);
+  EXPECT_EQ(judged, leaves);
+  EXPECT_GT(before_the_end, 3u);
+}
+
 TEST(BatchCollector, AFullBatchTakesOneRound) {
   Collector collector("kkkk");
   const CollectedBatch batch = collector.collect(1);

@@ -28,6 +28,17 @@ Verdict by_first_character(const Response& response, size_t) {
   return said;
 }
 
+// Calls digits of one parity the same answer.
+class ParityVerifier : public HandMadeVerifier {
+ public:
+  ParityVerifier() : HandMadeVerifier(by_first_character) {}
+  std::vector<bool> equivalent(std::span<const AnswerPair> pairs) override {
+    std::vector<bool> same;
+    for (const auto& [a, b] : pairs) same.push_back(a[0] % 2 == b[0] % 2);
+    return same;
+  }
+};
+
 struct Evaluated {
   Evaluated() {
     options.rollout = {.width = 9, .depth = 3, .segment_tokens = 4};  // the width is training's
@@ -237,6 +248,35 @@ TEST(Evaluation, WithoutGreedy) {
   result.add_to(metrics);
   for (const auto& [name, value] : metrics.values())
     EXPECT_EQ(name.find("greedy"), std::string::npos);
+}
+
+SearchTree tree_of(const TinyModel& model, const std::vector<std::string>& responses) {
+  SearchTree tree(model.encode("1+1="), 4);
+  for (const std::string& response : responses) {
+    const int32_t leaf = tree.add_child(0);
+    for (const int32_t token : model.encode(response)) tree.append(leaf, token, -1, 1);
+    tree.stop(leaf, StopReason::length);
+  }
+  return tree;
+}
+
+// Among 2, 4, 8, 7, 7 the most frequent text is 7, which is wrong; where digits of one parity are
+// one answer it is an even one. Of 1, 3, 8 each is as frequent as the others, or the odd ones win.
+TEST(TreeAccuracy, VotesAreCountedAsEvaluationCountsThem) {
+  Evaluated e;
+  const std::vector<TrainingQuery> queries(e.queries.begin(), e.queries.begin() + 2);
+  const auto accuracy = [&](Verifier& verifier) {
+    std::vector<SearchTree> trees;
+    trees.push_back(tree_of(e.model, {"2", "4", "8", "7", "7"}));
+    trees.push_back(tree_of(e.model, {"1", "3", "8"}));
+    return tree_accuracy(queries, std::move(trees), e.options, e.model.text, verifier);
+  };
+  ParityVerifier parity;
+  const SamplingAccuracy apart = accuracy(e.verifier), together = accuracy(parity);
+  EXPECT_DOUBLE_EQ(apart.average.mean, (3.0 / 5 + 1.0 / 3) / 2);
+  EXPECT_DOUBLE_EQ(together.average.mean, apart.average.mean);
+  EXPECT_DOUBLE_EQ(apart.majority.mean, (0 + 1.0 / 3) / 2);
+  EXPECT_DOUBLE_EQ(together.majority.mean, (1 + 0) / 2.0);
 }
 
 }  // namespace

@@ -57,6 +57,38 @@ TEST(StepMetrics, ASinglePartIsTheScore) {
   EXPECT_EQ(value_of(metrics_of(batch), "reward/math"), std::nullopt);
 }
 
+// Tokens of trajectories, decoded ones, and decoded and prefilled ones: three numbers, three names.
+TEST(StepMetrics, SpeedsAreNamed) {
+  // 4 tokens, shared by two trajectories, then 1 of each.
+  SearchTree tree({1}, 4);
+  const int32_t shared = tree.add_child(0);
+  for (int i = 0; i < 4; ++i) tree.append(shared, 2, -1, 1);
+  for (int i = 0; i < 2; ++i) {
+    const int32_t leaf = tree.add_child(shared);
+    tree.append(leaf, 2, -1, 1);
+    tree.stop(leaf, StopReason::eos);
+  }
+  CollectedBatch batch;
+  batch.kept.emplace_back(TrainingQuery{}, std::move(tree));
+  batch.kept[0].verdicts.resize(2);
+  batch.kept[0].rewards.resize(2);
+  RolloutStats before, after;
+  before.prefilled_tokens = 100;
+  after.prefilled_tokens = 103;
+  PhaseTimes times;
+  {
+    const PhaseTimes::Scope sampling = times.measure("sample");
+    const Timer timer;
+    while (timer.seconds() < 1e-4) {
+    }
+  }
+  const Metrics metrics = step_metrics(batch, {}, before, after, 0, times, 1);
+  const double seconds = times.seconds("sample");
+  EXPECT_DOUBLE_EQ(metrics.number("speed/unique_tokens_per_s"), 6 / seconds);
+  EXPECT_DOUBLE_EQ(metrics.number("speed/trajectory_tokens_per_s"), 10 / seconds);
+  EXPECT_DOUBLE_EQ(metrics.number("speed/processed_tokens_per_s"), (6 + 3) / seconds);
+}
+
 TEST(StepMetrics, CountsResponsesThatCouldNotBeJudged) {
   using enum VerifierFailure;
   CollectedBatch batch;

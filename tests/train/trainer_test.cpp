@@ -105,6 +105,7 @@ TEST(Trainer, WritesOneLineOfMetricsForEachStepAndEvaluation) {
                                            "time/pack",
                                            "speed/unique_tokens_per_s",
                                            "speed/trajectory_tokens_per_s",
+                                           "speed/processed_tokens_per_s",
                                            "speed/trajectories_per_s",
                                            "speed/update_packed_tokens_per_s"};
   for (const Json& line : run.steps()) {

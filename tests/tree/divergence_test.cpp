@@ -137,25 +137,55 @@ TEST(Divergence, ByLogprobAndEntropyDrawn) {
   draw(BudgetSplit::high_entropy, 1, 3);
 }
 
-// "C" was drawn from a distribution of entropy 2, "B" of 1, "a" of 0: two children more for "aC".
+// "C" was drawn from a distribution of entropy 2, "B" of 1, "a" of 0. Two children are free beside
+// one for each path: at a low temperature both go to one path, at a high one each gets one.
+struct Entropies {
+  GrowthOptions growth{.width = 4,
+                       .depth = 2,
+                       .segment_tokens = 2,
+                       .divergence = BudgetSplit::high_segment_entropy,
+                       .divergence_temperature = 0.1};
+  GrowthFacts facts{};
+
+  void expect_children(int of_b, int of_c) const {
+    ScriptedGrowth drawn{.growth = growth,
+                         .facts = facts,
+                         .script = {{"p", "aB"}, {"p", "aC"}},
+                         .expected = "p\n  aB\n"};
+    for (int i = 0; i < of_b; ++i) {
+      drawn.script.push_back({"paB", "dd"});
+      drawn.expected += "    dd length\n";
+    }
+    drawn.expected += "  aC\n";
+    for (int i = 0; i < of_c; ++i) {
+      drawn.script.push_back({"paC", "ee"});
+      drawn.expected += "    ee length\n";
+    }
+    drawn.check();
+  }
+};
+
 TEST(Divergence, BySegmentEntropyDrawn) {
-  ScriptedGrowth{
-      .growth = {.width = 4,
-                 .depth = 2,
-                 .segment_tokens = 2,
-                 .divergence = BudgetSplit::high_segment_entropy,
-                 .divergence_temperature = 0.1},
-      .script =
-          {{"p", "aB"}, {"p", "aC"}, {"paB", "dd"}, {"paC", "ee"}, {"paC", "ff"}, {"paC", "gg"}},
-      .expected =
-          "p\n"
-          "  aB\n"
-          "    dd length\n"
-          "  aC\n"
-          "    ee length\n"
-          "    ff length\n"
-          "    gg length\n"}
-      .check();
+  Entropies drawn;
+  drawn.expect_children(1, 3);
+  drawn.growth.divergence = BudgetSplit::low_segment_entropy;
+  drawn.expect_children(3, 1);
+}
+
+TEST(Divergence, SchedulesDrawn) {
+  Entropies drawn;
+  drawn.growth.divergence_temperature_low = 0.1;
+  drawn.growth.divergence_temperature_high = 100;
+  for (const double share : {0.0, 1.0}) {
+    SCOPED_TRACE(share);
+    drawn.facts.training_share = share;
+    drawn.growth.divergence_schedule = TemperatureSchedule::constant;
+    drawn.expect_children(1, 3);
+    drawn.growth.divergence_schedule = TemperatureSchedule::ascending;
+    share == 0 ? drawn.expect_children(1, 3) : drawn.expect_children(2, 2);
+    drawn.growth.divergence_schedule = TemperatureSchedule::descending;
+    share == 0 ? drawn.expect_children(2, 2) : drawn.expect_children(1, 3);
+  }
 }
 
 // The finished leaf beside "dd" was verified, that beside "ff" was not.

@@ -147,6 +147,62 @@ TEST(FallbackOrder, Drawn) {
   draw(FallbackFrom::long_answers, "paa");
 }
 
+// Three trajectories with an answer below "aa", of 4 tokens each, and one of 12 below "bb" that
+// repeats itself: one more path starts below "aa" or below "bb".
+TEST(FallbackOrder, DrawnByItsWeights) {
+  StopOptions stop;
+  stop.answer = "boxed";
+  stop.repetition = true;
+  ScriptedGrowth drawn{.growth = {.width = 5,
+                                  .depth = 6,
+                                  .segment_tokens = 2,
+                                  .branching_factor = 2,
+                                  .budget = BudgetPolicy::fixed,
+                                  .fallback_max_windows = 1,
+                                  .fallback_copies = 1},
+                       .stop = stop,
+                       .split =
+                           [](const SearchTree&, std::span<const int32_t> active, int32_t) {
+                             return active.size() == 2 ? Ints{3, 1} : Ints{1};
+                           },
+                       .script = {{"p", "aa"},
+                                  {"p", "bb"},
+                                  {"paa", "cx"},
+                                  {"paa", "dx"},
+                                  {"paa", "ex"},
+                                  {"pbb", "cc"},
+                                  {"pbbcc", "cc"},
+                                  {"pbbcccc", "cc"},
+                                  {"pbbcccccc", "cc"},
+                                  {"pbbcccccccc", "zz"},
+                                  {"paa", "f."},
+                                  {"pbbcccccccc", "f."}},
+                       .expected = {}};
+  const std::string tail = "  bb\n    cc\n      cc\n        cc\n          cc\n            zz";
+  const auto expect = [&](FallbackFrom from, double probability) {
+    SCOPED_TRACE(enum_name(from));
+    drawn.growth.fallback_from = from;
+    constexpr int kSeeds = 4000;
+    int answered = 0;
+    for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+      const std::string grown = drawn.picture_of(seed);
+      const bool below_answers = grown.find("    ex answer\n    f. eos\n") != std::string::npos;
+      const bool below_other = grown.find("            f. eos\n") != std::string::npos;
+      ASSERT_NE(below_answers, below_other) << grown;
+      ASSERT_NE(grown.find(tail), std::string::npos) << grown;
+      answered += below_answers;
+    }
+    EXPECT_NEAR(answered, kSeeds * probability,
+                5 * std::sqrt(kSeeds * probability * (1 - probability)));
+  };
+  expect(FallbackFrom::any, 3.0 / 4);
+  expect(FallbackFrom::finished_first, 21.0 / 23);  // weights 7, 7, 7 and 2
+  expect(FallbackFrom::longest, 12.0 / 24);         // weights 4, 4, 4 and 12
+  expect(FallbackFrom::finished_first_strict, 1);
+  expect(FallbackFrom::finished, 1);
+  expect(FallbackFrom::long_answers, 1);
+}
+
 // No trajectory finished: fallback from finished ones begins again at the prompt, one by one.
 TEST(FallbackOrder, NobodyFinishedDrawn) {
   ScriptedGrowth{.growth = {.width = 3,

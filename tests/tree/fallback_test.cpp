@@ -95,13 +95,28 @@ TEST(Fallback, HighestEntropyDrawn) {
 }
 
 // The last window begins at token 3, so that only the block of "." is left to draw.
-TEST(Fallback, BlockDrawn) {
+TEST(Fallback, LastBlockDrawn) {
   for (const FallbackPolicy place : {FallbackPolicy::block, FallbackPolicy::inverse_block}) {
     ScriptedGrowth drawn = restart(place);
     drawn.script.push_back({"paaCb", "d."});
     drawn.expected = "p\n  aaCb\n    . eos\n    d. eos\n";
     drawn.check();
   }
+}
+
+// Blocks "aw", "aa", "ww", "w." of mean log-probs -11, 0, -22, -11: "ww" is drawn but for one time
+// in e^11, and of inverse_block "aa".
+TEST(Fallback, BlockDrawn) {
+  const auto draw = [](FallbackPolicy place, const char* after, const char* restart_line) {
+    ScriptedGrowth drawn = restart(place);
+    drawn.growth.fallback_max_windows = 0;
+    drawn.script = {{"p", "awaa"}, {"pawaa", "www."}, {after, "d."}};
+    drawn.expected = std::string("p\n  awaa\n    www. eos\n") + restart_line;
+    SCOPED_TRACE(enum_name(place));
+    drawn.check();
+  };
+  draw(FallbackPolicy::block, "pawaa", "    d. eos\n");
+  draw(FallbackPolicy::inverse_block, "paw", "    @2 d. eos\n");
 }
 
 // One path from the prompt at a time, whatever the copies.

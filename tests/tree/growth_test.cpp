@@ -196,15 +196,22 @@ class RandomTree {
 
   void check_first_split(int64_t total) const {
     const GrowthOptions& o = s_.growth;
-    int64_t low = o.first_split_min, high = o.first_split_max;
-    if (o.sequential) {
-      low = high = o.width;
-    } else if (o.budget == BudgetPolicy::random) {
-      low = o.branching_min;
-      high = o.branching_max;
-    } else if (o.budget == BudgetPolicy::tokens_per_step) {
-      low = high = std::max<int64_t>(1, o.tokens_per_step / o.segment_tokens / s_.facts.trees);
+    int64_t low = 0, high = 0;
+    switch (o.budget) {
+      case BudgetPolicy::transfer:
+      case BudgetPolicy::fixed:
+        low = o.first_split_min;
+        high = o.first_split_max;
+        break;
+      case BudgetPolicy::random:
+        low = o.branching_min;
+        high = o.branching_max;
+        break;
+      case BudgetPolicy::tokens_per_step:
+        low = high = std::max<int64_t>(1, o.tokens_per_step / o.segment_tokens / s_.facts.trees);
+        break;
     }
+    if (o.sequential) low = high = o.width;
     EXPECT_GE(total, std::min(low, most_trajectories()));
     EXPECT_LE(total, std::min(high, most_trajectories()));
   }
@@ -239,10 +246,20 @@ class RandomTree {
     const GrowthOptions& o = s_.growth;
     const StopReason stop = tree_.node(leaf).stop;
     const bool answered = stop == StopReason::answer || stop == StopReason::stop_string;
-    if (o.fallback_from == FallbackFrom::finished) return answered || stop == StopReason::eos;
-    if (o.fallback_from != FallbackFrom::long_answers) return true;
     const int64_t window = o.fallback_window > 0 ? o.fallback_window : o.segment_tokens;
-    return answered && tree_.path_tokens(leaf) >= o.fallback_min_windows * window;
+    switch (o.fallback_from) {
+      case FallbackFrom::any:
+      case FallbackFrom::finished_first:
+      case FallbackFrom::finished_first_strict:
+      case FallbackFrom::longest:
+        return true;
+      case FallbackFrom::finished:
+        return answered || stop == StopReason::eos;
+      case FallbackFrom::long_answers:
+        return answered && tree_.path_tokens(leaf) >= o.fallback_min_windows * window;
+    }
+    ADD_FAILURE() << "unknown fallback_from";
+    return false;
   }
 
   // Whether the branch begins on the path of `leaf`, before its last token.
@@ -287,21 +304,29 @@ class RandomTree {
     };
     const double stopped = stopped_;
     const auto b = static_cast<double>(o.branching_factor);
-    if (o.budget == BudgetPolicy::transfer) {
-      EXPECT_EQ(static_cast<double>(total), expected(b * (stopped + active)));
-    } else if (o.budget == BudgetPolicy::fixed) {
-      EXPECT_EQ(static_cast<double>(total), expected(b * active));
-    } else if (o.budget == BudgetPolicy::random) {
-      bool found = false;
-      for (int64_t drawn = o.branching_min; drawn <= o.branching_max; ++drawn) {
-        found |=
-            static_cast<double>(total) == expected(static_cast<double>(drawn) * (stopped + active));
+    switch (o.budget) {
+      case BudgetPolicy::transfer:
+        EXPECT_EQ(static_cast<double>(total), expected(b * (stopped + active)));
+        return;
+      case BudgetPolicy::fixed:
+        EXPECT_EQ(static_cast<double>(total), expected(b * active));
+        return;
+      case BudgetPolicy::random: {
+        bool found = false;
+        for (int64_t drawn = o.branching_min; drawn <= o.branching_max; ++drawn) {
+          found |= static_cast<double>(total) ==
+                   expected(static_cast<double>(drawn) * (stopped + active));
+        }
+        EXPECT_TRUE(found) << total;
+        return;
       }
-      EXPECT_TRUE(found) << total;
-    } else {
-      const int64_t paths = o.tokens_per_step / s_.facts.trees / o.segment_tokens;
-      EXPECT_EQ(static_cast<double>(total), expected(static_cast<double>(paths)));
+      case BudgetPolicy::tokens_per_step: {
+        const int64_t paths = o.tokens_per_step / s_.facts.trees / o.segment_tokens;
+        EXPECT_EQ(static_cast<double>(total), expected(static_cast<double>(paths)));
+        return;
+      }
     }
+    ADD_FAILURE() << "unknown budget";
   }
 
   Situation s_;

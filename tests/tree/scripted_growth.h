@@ -48,11 +48,32 @@ struct ScriptedGrowth {
   std::string expected;      // picture of the tree
 
   void check() const {
-    std::map<std::string, std::vector<std::string>> next;
+    Lines next = lines();
+    EXPECT_EQ(grow(next, 1), expected);
+    for (const auto& [after, left] : next) {
+      EXPECT_TRUE(left.empty()) << "unused: after " << after << ": " << left.front();
+    }
+  }
+
+  // The picture with other random numbers; lines may be left over.
+  std::string picture_of(uint64_t seed) const {
+    Lines next = lines();
+    return grow(next, seed);
+  }
+
+ private:
+  using Lines = std::map<std::string, std::vector<std::string>>;
+
+  Lines lines() const {
+    Lines next;
     for (const Line& line : script) next[line.after].push_back(line.segment);
+    return next;
+  }
+
+  std::string grow(Lines& next, uint64_t seed) const {
     const StopRules rules = make_stop_rules(growth, stop);
     SearchTree tree({'p'}, rules.segment_tokens);
-    TreeGrowth policy(growth, 1, 2, 3, facts);
+    TreeGrowth policy(growth, seed, 2, 3, facts);
     std::vector<int32_t> active;
     int32_t stopped = 0;
     for (std::vector<Branch> branches = policy.start(); !branches.empty();
@@ -61,12 +82,13 @@ struct ScriptedGrowth {
       for (const Branch& branch : branches) {
         for (int32_t i = 0; i < branch.copies; ++i) {
           const int32_t node = tree.add_child(branch.parent, branch.parent_used_tokens);
-          std::vector<std::string>& lines = next[text(tree, node)];
-          if (lines.empty()) {
-            FAIL() << "nothing (more) after \"" << text(tree, node) << "\"\n" << picture(tree);
+          std::vector<std::string>& left = next[text(tree, node)];
+          if (left.empty()) {
+            ADD_FAILURE() << "nothing (more) after \"" << text(tree, node) << "\"";
+            return picture(tree);
           }
-          append_letters(tree, node, lines.front());
-          lines.erase(lines.begin());
+          append_letters(tree, node, left.front());
+          left.erase(left.begin());
         }
       }
       active.clear();
@@ -81,19 +103,13 @@ struct ScriptedGrowth {
       }
       if (!policy.needs_next_entropies(tree, active, stopped)) continue;
       for (const int32_t node : active) {
-        const std::vector<std::string>& lines = next[text(tree, node)];
-        ASSERT_FALSE(lines.empty()) << text(tree, node);
-        tree.set_next_entropy(node, letter_entropy(lines.front().front()));
+        tree.set_next_entropy(node, letter_entropy(next[text(tree, node)].at(0).front()));
       }
     }
     tree.check_invariants();
-    EXPECT_EQ(picture(tree), expected);
-    for (const auto& [after, lines] : next) {
-      EXPECT_TRUE(lines.empty()) << "unused: after " << after << ": " << lines.front();
-    }
+    return picture(tree);
   }
 
- private:
   static std::string text(const SearchTree& tree, int32_t node) {
     std::string text = "p";
     for (const int32_t letter : tree.response(node)) text += static_cast<char>(letter);

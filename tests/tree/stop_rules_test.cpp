@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"
+#include "tree/scripted_growth.h"
 
 namespace treepo {
 namespace {
@@ -74,6 +75,41 @@ TEST(StopRules, AnswerRules) {
   EXPECT_EQ(judge_segment(rules, node(1, 0, 2), {.eos = true}, box), StopReason::answer);
   EXPECT_EQ(judge_segment(rules, node(1, 0, 2), {.eos = true}, {}), StopReason::eos);
   EXPECT_EQ(judge_segment(rules, node(1, 0, 4), {}, {.repetition = true}), StopReason::none);
+}
+
+// "x" is an answer, "." end of sequence. Only both in one segment are an answer here; an answer
+// without an end goes on, and what ends later without an answer ended by itself.
+TEST(StopRules, BoxedWithEosDrawn) {
+  StopOptions stop;
+  stop.answer = "boxed_with_eos";
+  ScriptedGrowth{.growth = {.width = 3,
+                            .depth = 2,
+                            .segment_tokens = 3,
+                            .first_split_min = 3,
+                            .first_split_max = 3},
+                 .stop = stop,
+                 .script = {{"p", "ax."}, {"p", "bxb"}, {"p", "c."}, {"pbxb", "d."}},
+                 .expected = "p\n  ax. answer\n  bxb\n    d. eos\n  c. eos\n"}
+      .check();
+}
+
+// "z" twice is a repetition. Judged last it stops what would go on, and nothing that has ended.
+TEST(StopRules, RepetitionDrawn) {
+  StopOptions stop;
+  stop.answer = "boxed";
+  stop.repetition = true;
+  ScriptedGrowth drawn{
+      .growth =
+          {.width = 4, .depth = 2, .segment_tokens = 3, .first_split_min = 4, .first_split_max = 4},
+      .stop = stop,
+      .script = {{"p", "zz."}, {"p", "zzx"}, {"p", "zza"}, {"p", "aaa"}, {"paaa", "zzb"}},
+      .expected =
+          "p\n  zz. repetition\n  zzx repetition\n  zza repetition\n"
+          "  aaa\n    zzb repetition\n"};
+  drawn.check();
+  drawn.stop.repetition_first = false;
+  drawn.expected = "p\n  zz. eos\n  zzx answer\n  zza repetition\n  aaa\n    zzb length\n";
+  drawn.check();
 }
 
 TEST(StopRules, MinimumLength) {
