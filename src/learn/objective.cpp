@@ -87,6 +87,7 @@ void ObjectiveStatistics::add(const ObjectiveStatistics& other) {
   ratio_max = std::max(ratio_max, other.ratio_max);
   entropy_sum += other.entropy_sum;
   kl_sum += other.kl_sum;
+  kl_tokens += other.kl_tokens;
   importance_sum += other.importance_sum;
   mismatch_sum += other.mismatch_sum;
   mismatch_max = std::max(mismatch_max, other.mismatch_max);
@@ -149,6 +150,7 @@ ObjectiveResult evaluate_objective(const PackedTrees& pack, std::span<const doub
       term.loss += options.kl_beta * pack.weight[t] * kl.loss;
       term.slope += options.kl_beta * pack.weight[t] * kl.slope;
       statistics.kl_sum += leaves * kl_term(KlEstimator::k3, d).loss;
+      statistics.kl_tokens += pack.num_leaves[t];
     }
     if (options.entropy_beta != 0) {
       term.loss -= options.entropy_beta * pack.weight[t] * entropies[source];

@@ -21,7 +21,8 @@ struct ObjectiveStatistics {
   int64_t masked = 0;                   // left out by objective.importance_mask
   double ratio_sum = 0, ratio_max = 0;  // pi / pi_old, of tokens or of their trajectories
   double entropy_sum = 0;               // nats
-  double kl_sum = 0;                    // to the reference model, k3 whatever the loss has
+  double kl_sum = 0;                    // to the reference model, k3 whatever the loss has…
+  int64_t kl_tokens = 0;                // …over so many tokens: 0 without a reference
   double importance_sum = 0;            // truncated importance weights; 1 for each token when off
   // Log-probs by the trainer against those by the sampler for the same weights: before the update
   // where they were recomputed, else at this update (exact for the first after sampling only).

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/activity.h"
@@ -119,7 +120,7 @@ TrainSummary Trainer::run(const RunWatch& watch) {
   }
   reference_.load(model_.decoder, state_.step);
 
-  Progress progress("train", options_.train.max_steps, state_.step);
+  Progress progress("train", total_steps(), state_.step);
   bool interrupted = false;
   while (!finished() && !interrupted) {
     train_step(progress);
@@ -148,11 +149,18 @@ void Trainer::stop_for_skipped_updates() {
   throw_too_many_skipped(in_a_row, checkpoints_.folder(state_.step), options_.model.dtype);
 }
 
-bool Trainer::finished() const {
-  if (state_.step >= options_.train.max_steps) return true;
+int64_t Trainer::total_steps() const {
+  const TrainOptions& train = options_.train;
   const auto epoch = static_cast<double>(data_.train->epoch_size());
-  return options_.train.epochs > 0 && epoch > 0 &&
-         static_cast<double>(state_.next_position) >= options_.train.epochs * epoch;
+  if (train.epochs == 0 || epoch == 0) return train.max_steps;
+  const double queries = train.epochs * epoch - static_cast<double>(state_.next_position);
+  const double steps = std::ceil(queries / static_cast<double>(train.queries_per_step));
+  const double most = static_cast<double>(train.max_steps - state_.step);
+  return state_.step + static_cast<int64_t>(std::clamp(steps, 0.0, std::max(most, 0.0)));
+}
+
+bool Trainer::finished() const {
+  return state_.step >= total_steps();
 }
 
 void Trainer::count_tokens(const SearchTree& tree) {
@@ -199,12 +207,11 @@ void Trainer::train_step(Progress& progress) {
   PhaseTimes times;
   RolloutEngine& engine = sampler_.engine();
   const RolloutStats sampling_before = engine.stats();
-  const double learning_rate =
-      scheduled_learning_rate(options_.optimizer, state_.step, options_.train.max_steps);
+  const int64_t steps = total_steps();
+  const double learning_rate = scheduled_learning_rate(options_.optimizer, state_.step, steps);
 
   // 1. Sample trees and verify them, until enough of them teach something.
-  engine.set_training_share(static_cast<double>(state_.step) /
-                            static_cast<double>(options_.train.max_steps));
+  engine.set_training_share(static_cast<double>(state_.step) / static_cast<double>(steps));
   CollectedBatch batch =
       collector_.collect(state_.next_position, rollout_callbacks(progress), times);
 
@@ -224,7 +231,7 @@ void Trainer::train_step(Progress& progress) {
   logs_->write(state_.step, metrics);
   log_samples(batch);
   if (logs_->events) write_step_events(*logs_->events, state_.step, batch, text_);
-  log_info("{}", step_line(state_.step, options_.train.max_steps, metrics));
+  log_info("{}", step_line(state_.step, steps, metrics));
   last_success_ = success_rate(batch);
   reference_.step_done(model_.decoder, state_.step);
 }
@@ -286,8 +293,9 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
   }
   const std::vector<TrainingTree> training = training_trees(trees);
   const ObjectiveOptions objective =
-      scheduled_objective(options_.objective, state_.step, options_.train.max_steps);
+      scheduled_objective(options_.objective, state_.step, total_steps());
   const int64_t updates = options_.update.updates_per_batch;
+  bool weights_as_sampled = true;
   for (int64_t part = 0; part < updates; ++part) {
     const auto [first, last] = part_of(training.size(), part, updates);
     if (first == last) continue;  // fewer trees than updates
@@ -296,8 +304,9 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
         treepo::update(model_.decoder, optimizer_, std::span(training).subspan(first, last - first),
                        objective, longest_response(options_.rollout, options_.stop), learning_rate,
                        pack_run_options(options_));
-    batch.add(report, part == 0 || options_.update.recompute_old_logprobs);
+    batch.add(report, weights_as_sampled || options_.update.recompute_old_logprobs);
     if (!report.step.skipped) {
+      weights_as_sampled = false;
       state_.skipped_in_a_row = 0;
       continue;
     }
