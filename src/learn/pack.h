@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "model/packed_sequence.h"
@@ -93,6 +94,7 @@ PackedTrees pack_apart(std::span<const TrainingTree> trees, LeafWeight weighting
 struct Example {
   std::vector<int32_t> prompt = {}, response = {};
   std::vector<bool> learned = {};  // [response.size()]; empty: all of it
+  std::string where = {};          // it comes from, for messages: "FILE, line 12"
 };
 
 // Every example as a chain; each learned token has weight and advantage 1.

@@ -70,12 +70,19 @@ std::pair<size_t, size_t> part_of(size_t count, int64_t part, int64_t parts) {
   return {count * p / n, count * (p + 1) / n};
 }
 
+std::string query_names(std::span<const ScoredTree> trees) {
+  std::string names;
+  for (const ScoredTree& scored : trees)
+    names += (names.empty() ? "queries " : ", ") + scored.query.problem.id;
+  return names;
+}
+
 }  // namespace
 
 Trainer::Trainer(RunOptions options, Start start, TrainerParts parts)
     : options_(std::move(options)),
       callbacks_(std::move(parts.callbacks)),
-      paths_(options_.train.run_dir),
+      paths_(run_paths(options_.train.run_dir, start, "train")),
       checkpoints_(paths_.root, options_.train.keep_checkpoints),
       checkpoint_(start == Start::resume ? checkpoints_.latest() : std::nullopt),
       state_(checkpoint_ ? CheckpointStore::load_state(*checkpoint_) : TrainState{}),
@@ -93,7 +100,7 @@ Trainer::Trainer(RunOptions options, Start start, TrainerParts parts)
       collector_(options_, *data_.train, text_, *verifier_, sampler_.engine()),
       reference_(options_, paths_.reference) {
   state_.threads = use_threads(resumed_threads(options_.train.threads, state_.threads));
-  if (start == Start::fresh) create_run_directory(paths_);
+  file_system().make_directories(paths_.root);
   keep_tokenizer(model_, paths_.tokenizer);
   checkpoints_.remove_incomplete();
   if (checkpoint_) {
@@ -124,7 +131,7 @@ TrainSummary Trainer::run(const RunWatch& watch) {
   bool interrupted = false;
   while (!finished() && !interrupted) {
     train_step(progress);
-    if (state_.skipped_in_a_row >= options_.train.max_skipped_updates) stop_for_skipped_updates();
+    if (state_.skipped.in_a_row >= options_.train.max_skipped_updates) stop_for_skipped_updates();
     const bool last = finished();
     interrupted = !last && watch_.stop_requested && watch_.stop_requested();
     const bool evaluate_now =
@@ -144,9 +151,11 @@ TrainSummary Trainer::run(const RunWatch& watch) {
 
 // The weights are those before the updates that were skipped. A run that resumes gets another try.
 void Trainer::stop_for_skipped_updates() {
-  const int64_t in_a_row = std::exchange(state_.skipped_in_a_row, 0);
+  const int64_t in_a_row = std::exchange(state_.skipped.in_a_row, 0);
   save_checkpoint();
-  throw_too_many_skipped(in_a_row, checkpoints_.folder(state_.step), options_.model.dtype);
+  throw_too_many_skipped(in_a_row, checkpoints_.folder(state_.step),
+                         "a lower optimizer.learning_rate, a smaller objective.clip_high",
+                         options_.model.dtype, "queries");
 }
 
 int64_t Trainer::total_steps() const {
@@ -195,7 +204,8 @@ void Trainer::run_warm_start() {
                if (p.step % 50 != 0 && p.step != options_.warm_start.steps) return;
                Metrics metrics;
                metrics.set("warm_start/step", p.step);
-               metrics.set("warm_start/loss", p.loss);
+               if (!p.skipped) metrics.set("warm_start/loss", p.loss);
+               metrics.set("warm_start/skipped", p.skipped_updates);
                metrics.set("time/warm_start", p.seconds);
                metrics.set("speed/warm_start_tokens_per_s", speed);
                logs_->write(0, metrics);
@@ -305,15 +315,14 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
                        objective, longest_response(options_.rollout, options_.stop), learning_rate,
                        pack_run_options(options_));
     batch.add(report, weights_as_sampled || options_.update.recompute_old_logprobs);
+    state_.skipped.count(report.step.skipped);
     if (!report.step.skipped) {
       weights_as_sampled = false;
-      state_.skipped_in_a_row = 0;
       continue;
     }
-    ++state_.skipped_updates;
-    warn_of_skipped_update(state_.step + 1, report.step.gradient_norm,
-                           std::span(trees).subspan(first, last - first));
-    if (++state_.skipped_in_a_row >= options_.train.max_skipped_updates) break;
+    warn_of_skipped_update(fmt::format("step {}", state_.step + 1), report.step.gradient_norm,
+                           query_names(std::span(trees).subspan(first, last - first)));
+    if (state_.skipped.in_a_row >= options_.train.max_skipped_updates) break;
   }
   return batch;
 }
