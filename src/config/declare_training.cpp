@@ -35,7 +35,7 @@ void declare_objective(OptionTable& table, ObjectiveOptions& o) {
                  "what is clipped: the ratio of each token, or one for each trajectory, the "
                  "geometric mean of its tokens'; automatic: sequence for gspo, else token");
   table.add("clip_low", o.clip_low, kShare,
-            "the ratio is clipped below 1 - this (for sequences 3e-4 is usual)");
+            "the ratio is clipped below 1 - this (for sequences 3e-4 is usual); 1: nowhere");
   table.add("clip_high", o.clip_high, {},
             "the ratio is clipped above 1 + this (for sequences 4e-4 is usual)");
   table.add("dual_clip", o.dual_clip, {},
@@ -70,6 +70,9 @@ void declare_objective(OptionTable& table, ObjectiveOptions& o) {
   table.add("importance_mask_low", o.importance_mask_low, kShare, "lowest ratio that is kept");
   table.add("importance_mask_high", o.importance_mask_high, {.min = 1},
             "highest ratio that is kept");
+  table.add("mask_truncated", o.mask_truncated,
+            "no loss for trajectories cut off at the longest response, which are not run either, "
+            "but count in the others' advantages (overlong filtering of DAPO)");
 }
 
 void declare_optimizer(OptionTable& table, OptimizerOptions& o) {

@@ -133,7 +133,7 @@ void add_update(Metrics& metrics, const BatchUpdate& update, double learning_rat
   const ObjectiveStatistics& all = update.objective;
   const ObjectiveStatistics& same = update.same_weights;
   const auto tokens = static_cast<double>(all.tokens);
-  const auto same_tokens = static_cast<double>(same.tokens);
+  const auto compared = static_cast<double>(same.compared);
   const auto steps = static_cast<double>(update.steps - update.skipped);
   if (steps > 0) {
     metrics.set("loss", all.loss / steps);
@@ -146,19 +146,23 @@ void add_update(Metrics& metrics, const BatchUpdate& update, double learning_rat
   metrics.set("update/trajectory_tokens", update.trajectory_tokens);
   metrics.set("update/unique_tokens", update.unique_tokens);
   metrics.set("update/packed_tokens", update.packed_tokens);
-  if (steps == 0) return;  // nothing else was measured
-  metrics.set("clip_ratio/low_mean", ratio(static_cast<double>(all.clipped_low), tokens));
-  metrics.set("clip_ratio/high_mean", ratio(static_cast<double>(all.clipped_high), tokens));
-  metrics.set("clip_ratio/dual_mean", ratio(static_cast<double>(all.dual_clipped), tokens));
-  metrics.set("ratio/mean", ratio(all.ratio_sum, tokens));
-  metrics.set("ratio/max", all.ratio_max);
-  metrics.set("entropy", ratio(all.entropy_sum, tokens));
+  if (tokens > 0) {
+    metrics.set("clip_ratio/low_mean", static_cast<double>(all.clipped_low) / tokens);
+    metrics.set("clip_ratio/high_mean", static_cast<double>(all.clipped_high) / tokens);
+    metrics.set("clip_ratio/dual_mean", static_cast<double>(all.dual_clipped) / tokens);
+    metrics.set("ratio/mean", all.ratio_sum / tokens);
+    metrics.set("ratio/max", all.ratio_max);
+    metrics.set("entropy", all.entropy_sum / tokens);
+  }
   if (all.kl_tokens > 0) metrics.set("kl", all.kl_sum / static_cast<double>(all.kl_tokens));
-  metrics.set("mismatch/mean", ratio(same.mismatch_sum, same_tokens));
-  metrics.set("mismatch/max", same.mismatch_max);
-  metrics.set("mismatch/outside", ratio(static_cast<double>(same.mismatch_outside), same_tokens));
-  metrics.set("mismatch/importance_mean", ratio(same.importance_sum, same_tokens));
-  metrics.set("mismatch/masked", ratio(static_cast<double>(all.masked), tokens));
+  if (compared > 0) {
+    metrics.set("mismatch/mean", same.mismatch_sum / compared);
+    metrics.set("mismatch/max", same.mismatch_max);
+    metrics.set("mismatch/outside", static_cast<double>(same.mismatch_outside) / compared);
+    metrics.set("mismatch/importance_mean", same.importance_sum / compared);
+    metrics.set("mismatch/masked",
+                static_cast<double>(all.masked) / static_cast<double>(all.compared));
+  }
 }
 
 void add_times(Metrics& metrics, const CollectedBatch& batch, const BatchUpdate& update,

@@ -70,6 +70,21 @@ std::pair<size_t, size_t> part_of(size_t count, int64_t part, int64_t parts) {
   return {count * p / n, count * (p + 1) / n};
 }
 
+TrainingTree training_tree(const ScoredTree& scored, bool mask_truncated) {
+  TrainingTree training{.tree = &scored.tree, .node_advantages = scored.node_advantages};
+  const std::vector<int32_t>& leaves = scored.tree.leaves();
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    const StopReason stop = scored.tree.node(leaves[i]).stop;
+    if (mask_truncated && (stop == StopReason::length || stop == StopReason::depth)) {
+      ++training.left_out;
+      continue;
+    }
+    training.leaves.push_back(leaves[i]);
+    training.advantages.push_back(scored.advantages[i]);
+  }
+  return training;
+}
+
 std::string query_names(std::span<const ScoredTree> trees) {
   std::string names;
   for (const ScoredTree& scored : trees)
@@ -268,12 +283,8 @@ void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& time
 
 std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>& trees) {
   std::vector<TrainingTree> training;
-  for (const ScoredTree& scored : trees) {
-    training.push_back({.tree = &scored.tree,
-                        .leaves = scored.tree.leaves(),
-                        .advantages = scored.advantages,
-                        .node_advantages = scored.node_advantages});
-  }
+  for (const ScoredTree& scored : trees)
+    training.push_back(training_tree(scored, options_.objective.mask_truncated));
   const PackRunOptions run = pack_run_options(options_);
   if (options_.update.recompute_old_logprobs) {
     std::vector<std::vector<double>> old = compute_logprobs(model_.decoder, training, run);
@@ -314,6 +325,7 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
         treepo::update(model_.decoder, optimizer_, std::span(training).subspan(first, last - first),
                        objective, longest_response(options_.rollout, options_.stop), learning_rate,
                        pack_run_options(options_));
+    if (report.trajectories == 0) continue;  // all were cut off
     batch.add(report, weights_as_sampled || options_.update.recompute_old_logprobs);
     state_.skipped.count(report.step.skipped);
     if (!report.step.skipped) {
@@ -323,6 +335,10 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
     warn_of_skipped_update(fmt::format("step {}", state_.step + 1), report.step.gradient_norm,
                            query_names(std::span(trees).subspan(first, last - first)));
     if (state_.skipped.in_a_row >= options_.train.max_skipped_updates) break;
+  }
+  if (batch.steps == 0) {
+    log_warning("step {}: no update: objective.mask_truncated leaves none of its trajectories",
+                state_.step + 1);
   }
   return batch;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "hand_made_verifier.h"
+#include "support/recording_terminal.h"
 #include "tiny_run.h"
 
 namespace treepo {
@@ -119,6 +120,75 @@ TEST(TrainerUpdate, ImportanceWeightsEndAtTheirCap) {
   EXPECT_LT(number(one, "mismatch/importance_mean"), 1);
   EXPECT_LT(number(one, "mismatch/importance_mean"), number(two, "mismatch/importance_mean"));
   EXPECT_NEAR(number(one, "mismatch/importance_mean"), 1, number(all, "mismatch/max"));
+}
+
+// The first update of a run, and the trees that it was sampled with.
+struct FirstStep {
+  Json metrics;
+  std::vector<Json> trees;
+};
+
+FirstStep first_step(bool mask_truncated) {
+  TinyRun run;
+  run.options.objective.mask_truncated = mask_truncated;
+  run.options.update.updates_per_batch = 1;
+  run.options.train.max_steps = 1;
+  run.options.train.sample_queries = 100;
+  run.options.data.test.clear();
+  run.train();
+  return {.metrics = run.steps()[0], .trees = run.lines("samples.jsonl")};
+}
+
+// They are not trained on, but rewards and advantages are the same.
+TEST(TrainerUpdate, TrajectoriesThatWereCutOffCanBeLeftOut) {
+  const FirstStep all = first_step(false), found = first_step(true);
+  EXPECT_EQ(found.trees, all.trees);
+  double all_tokens = 0, finished_tokens = 0;
+  for (const Json& tree : all.trees) {
+    for (const Json& leaf : tree["leaves"]) {
+      if (!leaf.contains("advantage")) continue;  // of a tree that was dropped
+      const double tokens = number(leaf, "num_tokens");
+      all_tokens += tokens;
+      if (leaf["end"] != "length" && leaf["end"] != "depth") finished_tokens += tokens;
+    }
+  }
+  EXPECT_GT(finished_tokens, 0);
+  EXPECT_LT(finished_tokens, all_tokens);
+  EXPECT_EQ(number(all.metrics, "update/trajectory_tokens"), all_tokens);
+  EXPECT_EQ(number(found.metrics, "update/trajectory_tokens"), finished_tokens);
+  EXPECT_LT(number(found.metrics, "update/packed_tokens"),
+            number(all.metrics, "update/packed_tokens"));
+  EXPECT_NE(found.metrics["grad_norm"], all.metrics["grad_norm"]);
+}
+
+// A model that knows no end: everything is cut off.
+TEST(TrainerUpdate, WhereAllWasCutOffThereIsNoUpdate) {
+  TinyRun run;
+  Json config = read_json_file(run.model.directory / "config.json");
+  config.erase("eos_token_id");
+  write_file_atomically(run.model.directory / "config.json", config.dump());
+  posix_file_system().remove(run.model.directory / "generation_config.json");
+  run.options.objective.mask_truncated = true;
+  run.options.objective.kl_beta = 0.1;
+  run.options.update.recompute_old_logprobs = true;
+  run.options.optimizer.weight_decay = 0.5;  // an update would change the weights even so
+  run.options.train.max_steps = 2;
+  run.options.train.max_skipped_updates = 1;
+  run.options.data.test.clear();
+  RecordingTerminal screen(false);
+  {
+    const ScopedTerminal scope(screen.terminal());
+    run.train();
+  }
+  EXPECT_THAT(screen.written(),
+              testing::HasSubstr("warning: step 2: no update: objective.mask_truncated leaves"));
+  for (const Json& line : run.steps()) {
+    EXPECT_EQ(line["update/steps"], 0);
+    EXPECT_EQ(line["update/skipped"], 0);
+    EXPECT_FALSE(line.contains("loss"));
+  }
+  EXPECT_EQ(read_file(run.path("checkpoints/step-000002/model.safetensors")),
+            read_file(run.path("checkpoints/step-000000/model.safetensors")));
 }
 
 std::vector<double> learning_rates(const TinyRun& run) {
