@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -130,6 +131,8 @@ struct FirstStep {
 
 FirstStep first_step(bool mask_truncated) {
   TinyRun run;
+  run.options.rollout.width = 16;
+  run.options.rollout.fallback_window = 1;  // paths with fewer tokens than their segments hold
   run.options.objective.mask_truncated = mask_truncated;
   run.options.update.updates_per_batch = 1;
   run.options.train.max_steps = 1;
@@ -139,23 +142,24 @@ FirstStep first_step(bool mask_truncated) {
   return {.metrics = run.steps()[0], .trees = run.lines("samples.jsonl")};
 }
 
-// They are not trained on, but rewards and advantages are the same.
+// They are not trained on, but rewards and advantages are the same. A path ends at the number of
+// its tokens or at that of its segments.
 TEST(TrainerUpdate, TrajectoriesThatWereCutOffCanBeLeftOut) {
   const FirstStep all = first_step(false), found = first_step(true);
   EXPECT_EQ(found.trees, all.trees);
-  double all_tokens = 0, finished_tokens = 0;
-  for (const Json& tree : all.trees) {
-    for (const Json& leaf : tree["leaves"]) {
-      if (!leaf.contains("advantage")) continue;  // of a tree that was dropped
-      const double tokens = number(leaf, "num_tokens");
-      all_tokens += tokens;
-      if (leaf["end"] != "length" && leaf["end"] != "depth") finished_tokens += tokens;
-    }
-  }
-  EXPECT_GT(finished_tokens, 0);
-  EXPECT_LT(finished_tokens, all_tokens);
+  std::map<std::string, double> tokens;  // by what ended the trajectory
+  for (const Json& tree : all.trees)
+    for (const Json& leaf : tree["leaves"])
+      if (leaf.contains("advantage"))  // else of a tree that was dropped
+        tokens[leaf["end"].get<std::string>()] += number(leaf, "num_tokens");
+  EXPECT_GT(tokens["length"], 0);
+  EXPECT_GT(tokens["depth"], 0);
+  double all_tokens = 0;
+  for (const auto& [end, number_of] : tokens) all_tokens += number_of;
+  const double finished = all_tokens - tokens["length"] - tokens["depth"];
+  EXPECT_GT(finished, 0);
   EXPECT_EQ(number(all.metrics, "update/trajectory_tokens"), all_tokens);
-  EXPECT_EQ(number(found.metrics, "update/trajectory_tokens"), finished_tokens);
+  EXPECT_EQ(number(found.metrics, "update/trajectory_tokens"), finished);
   EXPECT_LT(number(found.metrics, "update/packed_tokens"),
             number(all.metrics, "update/packed_tokens"));
   EXPECT_NE(found.metrics["grad_norm"], all.metrics["grad_norm"]);
