@@ -237,11 +237,10 @@ Workload planned_workload(const PlanFlags& flags, const RunOptions& options,
                           const ModelConfig& config) {
   if (flags.config.empty() || !flags.source.prompts.empty())
     return workload_of(flags.source.queries(options, config));
-  const Workload work = {.queries =
-                             flags.source.num_queries.value_or(options.train.queries_per_step),
-                         .prompt_tokens = flags.source.prompt_tokens
-                                              ? *flags.source.prompt_tokens
-                                              : longest_training_prompt(flags, options)};
+  const Workload work = {
+      .queries = flags.source.num_queries.value_or(options.train.queries_per_step),
+      .prompt_tokens = flags.source.prompt_tokens ? *flags.source.prompt_tokens
+                                                  : longest_training_prompt(flags, options)};
   const int64_t response = longest_response(options.rollout, options.stop);
   if (work.prompt_tokens + response > config.max_positions)
     throw Error(fmt::format("a prompt of {} tokens and a response of up to {} exceed the model's "

@@ -19,18 +19,14 @@ void print_summary(const SftSummary& summary) {
     return fmt::format("  {:<20} {:>9}   {:>9}\n", label, before, after);
   };
   if (summary.last) {
-    const auto loss = [](const SupervisedScore& score) {
-      return fmt::format("{:.4f}", score.loss);
-    };
-    const auto accuracy = [](const SupervisedScore& score) {
-      return fmt::format("{:.1f} %", 100 * score.token_accuracy);
-    };
-    const auto before = [&](const auto& write) {
-      return summary.first ? write(*summary.first) : std::string("–");
-    };
+    const auto loss = [](double value) { return fmt::format("{:.4f}", value); };
+    const auto percent = [](double value) { return fmt::format("{:.1f} %", 100 * value); };
+    const bool known = state.first_loss >= 0;
     text += row("test examples", "before", "after");
-    text += row("loss", before(loss), loss(*summary.last));
-    text += row("token accuracy", before(accuracy), accuracy(*summary.last)) + "\n";
+    text += row("loss", known ? loss(state.first_loss) : "–", loss(summary.last->loss));
+    text += row("token accuracy", known ? percent(state.first_token_accuracy) : "–",
+                percent(summary.last->token_accuracy)) +
+            "\n";
   }
   const std::string best = state.best_step < 0
                                ? summary.checkpoint

@@ -35,7 +35,7 @@ void declare_objective(OptionTable& table, ObjectiveOptions& o) {
                  "what is clipped: the ratio of each token, or one for each trajectory, the "
                  "geometric mean of its tokens'; automatic: sequence for gspo, else token");
   table.add("clip_low", o.clip_low, kShare,
-            "the ratio is clipped below 1 - this (for sequences 3e-4 is usual)");
+            "the ratio is clipped below 1 - this (for sequences 3e-4 is usual); 1: nowhere");
   table.add("clip_high", o.clip_high, {},
             "the ratio is clipped above 1 + this (for sequences 4e-4 is usual)");
   table.add("dual_clip", o.dual_clip, {},
@@ -59,7 +59,8 @@ void declare_objective(OptionTable& table, ObjectiveOptions& o) {
             "share of kl_beta and entropy_beta that is left at the end, unless beta_schedule is "
             "constant");
   table.add("beta_steps", o.beta_steps, kCount,
-            "steps after which beta_schedule has reached its end; 0: train.max_steps");
+            "steps (batches) after which beta_schedule has reached its end; 0: those of the run, "
+            "as for optimizer.decay_steps");
   table.add("importance_cap", o.importance_cap, {},
             "largest importance weight against the mismatch of sampler and trainer; 0: off");
   table.add_enum("importance_mask", o.importance_mask,
@@ -69,20 +70,25 @@ void declare_objective(OptionTable& table, ObjectiveOptions& o) {
   table.add("importance_mask_low", o.importance_mask_low, kShare, "lowest ratio that is kept");
   table.add("importance_mask_high", o.importance_mask_high, {.min = 1},
             "highest ratio that is kept");
+  table.add("mask_truncated", o.mask_truncated,
+            "no loss for trajectories cut off at the longest response, which are not run either, "
+            "but count in the others' advantages (overlong filtering of DAPO)");
 }
 
 void declare_optimizer(OptionTable& table, OptimizerOptions& o) {
   table.begin_section("optimizer", "AdamW.");
   table.add("learning_rate", o.learning_rate, {}, "highest learning rate");
   table.add("warmup_steps", o.warmup_steps, kCount,
-            "steps in which the learning rate rises from 0");
+            "steps (batches, whatever update.updates_per_batch) in which the learning rate rises "
+            "from 0");
   table.add_choice("schedule", o.schedule, {"constant", "cosine", "linear"},
                    "course of the learning rate after warm-up; cosine and linear fall to "
                    "optimizer.min_lr_ratio of it");
   table.add("min_lr_ratio", o.min_lr_ratio, kShare,
             "share of optimizer.learning_rate at the end, schedules cosine and linear");
   table.add("decay_steps", o.decay_steps, kCount,
-            "steps, warm-up included, after which the schedule has reached that share; 0: all");
+            "steps (batches), warm-up included, after which the schedule has reached that share; "
+            "0: those of the run, train.max_steps or as many as train.epochs has queries for");
   table.add("beta1", o.beta1, kBeta, "decay of the mean of gradients");
   table.add("beta2", o.beta2, kBeta, "decay of the mean of squared gradients");
   table.add("epsilon", o.epsilon, kAboveZero, "added to the root of the mean of squares");

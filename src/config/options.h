@@ -118,6 +118,7 @@ struct ObjectiveOptions {
   double importance_cap = 0.0;
   ImportanceMask importance_mask = ImportanceMask::none;
   double importance_mask_low = 0.5, importance_mask_high = 2.0;  // ratios that are kept
+  bool mask_truncated = false;  // no loss for trajectories that the longest response has cut off
 };
 
 struct OptimizerOptions {

@@ -32,7 +32,7 @@ class Rule {
   std::string values_;
 };
 
-void validate_fresh_model(const ModelOptions& model, int64_t response) {
+void validate_fresh_model(const ModelOptions& model) {
   Rule(model.hidden_size % model.num_heads == 0,
        "model.hidden_size must be a multiple of model.num_heads")
       .given("model.hidden_size", model.hidden_size)
@@ -50,6 +50,9 @@ void validate_fresh_model(const ModelOptions& model, int64_t response) {
       .given("model.num_heads", model.num_heads)
       .given("model.num_kv_heads", model.num_kv_heads)
       .or_else("each key/value head serves the same number of query heads");
+}
+
+void validate_room_for_prompt(const ModelOptions& model, int64_t response) {
   Rule(response < model.max_positions,
        "the longest response leaves no room for a prompt in model.max_positions")
       .given("longest response", response)
@@ -369,8 +372,10 @@ void validate_for_training(const RunOptions& options) {
   validate(options);
   validate_tokens_per_step(options.rollout, options.train.queries_per_step);
   validate_sources(options);
-  if (options.model.path.empty())
-    validate_fresh_model(options.model, longest_response(options.rollout, options.stop));
+  if (options.model.path.empty()) {
+    validate_fresh_model(options.model);
+    validate_room_for_prompt(options.model, longest_response(options.rollout, options.stop));
+  }
   Rule(options.rollout.width > 1 || !options.train.dynamic_sampling,
        "one answer for each query always has equal scores, so that every query would be replaced")
       .given("rollout.width", options.rollout.width)
@@ -388,8 +393,7 @@ void validate_for_sft(const RunOptions& options) {
        "a warm start belongs to reinforcement learning; supervised training is one itself")
       .given("warm_start.steps", options.warm_start.steps)
       .or_else("set warm_start.steps = 0");
-  if (options.model.path.empty())
-    validate_fresh_model(options.model, longest_response(options.rollout, options.stop));
+  if (options.model.path.empty()) validate_fresh_model(options.model);
   validate_run_directory(options.train);
 }
 

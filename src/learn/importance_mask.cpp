@@ -16,16 +16,8 @@ bool inside_band(double log_ratio, const ObjectiveOptions& options) {
 
 // Sum of old_logp - sampled_logp over a trajectory's tokens.
 double path_log_ratio(const TrainingTree& training, int32_t leaf) {
-  const SearchTree& tree = *training.tree;
-  const auto path = tree.path(leaf);
-  const auto used = tree.path_used_tokens(leaf);
   double sum = 0;
-  for (size_t n = 1; n < path.size(); ++n) {
-    const auto sampled = tree.logprobs(path[n]);
-    const auto slot = static_cast<size_t>(int64_t{path[n]} * tree.segment_tokens());
-    for (size_t offset = 0; offset < static_cast<size_t>(used[n]); ++offset)
-      sum += training.old_logprobs[slot + offset] - sampled[offset];
-  }
+  for_each_token(training, leaf, [&](double sampled, double old) { sum += old - sampled; });
   return sum;
 }
 

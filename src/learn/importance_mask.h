@@ -16,6 +16,21 @@ namespace treepo {
 double importance_weight(double old_logprob, double sampled_logprob,
                          const ObjectiveOptions& options);
 
+// Calls f(sampled_logp, old_logp) for each token of the trajectory that ends at `leaf`. Log-probs
+// must have been recomputed.
+template <typename F>
+void for_each_token(const TrainingTree& training, int32_t leaf, F f) {
+  const SearchTree& tree = *training.tree;
+  const auto path = tree.path(leaf);
+  const auto used = tree.path_used_tokens(leaf);
+  for (size_t n = 1; n < path.size(); ++n) {
+    const auto sampled = tree.logprobs(path[n]);
+    const auto slot = static_cast<size_t>(int64_t{path[n]} * tree.segment_tokens());
+    for (size_t offset = 0; offset < static_cast<size_t>(used[n]); ++offset)
+      f(sampled[offset], training.old_logprobs.at(slot + offset));
+  }
+}
+
 // importance_mask = sequence or geometric: sets TrainingTree::masked for trajectories whose ratio
 // lies outside the band. Log-probs must have been recomputed. What a mask leaves out still counts
 // in the loss's divisor, so that nothing else weighs more for it.

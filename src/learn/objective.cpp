@@ -51,7 +51,9 @@ LossTerm sequence_ratio_term(const PackedTrees& pack, size_t t, double logprob,
   return sum;
 }
 
+// `difference`: of the trainer's log-prob and the sampler's.
 void count_mismatch(double difference, int64_t leaves, ObjectiveStatistics& statistics) {
+  statistics.compared += leaves;
   const double size = std::abs(difference);
   statistics.mismatch_sum += size * static_cast<double>(leaves);
   statistics.mismatch_max = std::max(statistics.mismatch_max, size);
@@ -82,15 +84,36 @@ void ObjectiveStatistics::add(const ObjectiveStatistics& other) {
   clipped_low += other.clipped_low;
   clipped_high += other.clipped_high;
   dual_clipped += other.dual_clipped;
+  compared += other.compared;
   masked += other.masked;
   ratio_sum += other.ratio_sum;
   ratio_max = std::max(ratio_max, other.ratio_max);
   entropy_sum += other.entropy_sum;
   kl_sum += other.kl_sum;
+  kl_tokens += other.kl_tokens;
   importance_sum += other.importance_sum;
   mismatch_sum += other.mismatch_sum;
   mismatch_max = std::max(mismatch_max, other.mismatch_max);
   mismatch_outside += other.mismatch_outside;
+}
+
+MaskedLeaves masked_leaves(const ObjectiveOptions& options) {
+  return options.kl_beta == 0 && options.entropy_beta == 0 ? MaskedLeaves::dropped
+                                                           : MaskedLeaves::packed;
+}
+
+void count_masked(std::span<const TrainingTree> trees, const ObjectiveOptions& options,
+                  ObjectiveStatistics& statistics) {
+  for (const TrainingTree& training : trees) {
+    for (size_t i = 0; i < training.masked.size(); ++i) {
+      if (!training.masked[i]) continue;
+      for_each_token(training, training.leaves[i], [&](double sampled, double old) {
+        ++statistics.masked;
+        statistics.importance_sum += importance_weight(old, sampled, options);
+        count_mismatch(old - sampled, 1, statistics);
+      });
+    }
+  }
 }
 
 LeafWeight leaf_weight(Objective kind) {
@@ -149,6 +172,7 @@ ObjectiveResult evaluate_objective(const PackedTrees& pack, std::span<const doub
       term.loss += options.kl_beta * pack.weight[t] * kl.loss;
       term.slope += options.kl_beta * pack.weight[t] * kl.slope;
       statistics.kl_sum += leaves * kl_term(KlEstimator::k3, d).loss;
+      statistics.kl_tokens += pack.num_leaves[t];
     }
     if (options.entropy_beta != 0) {
       term.loss -= options.entropy_beta * pack.weight[t] * entropies[source];

@@ -10,7 +10,8 @@
 namespace treepo {
 
 // Sums over trajectory tokens (a token shared by k trajectories counts k times), so that packs of
-// one step add up; `mismatch_*`, `entropy_sum` etc. become means by division by `tokens`.
+// one step add up; `ratio_sum`, `entropy_sum` etc. become means by division by `tokens`,
+// `mismatch_sum` and its neighbours by `compared`.
 struct ObjectiveStatistics {
   double loss = 0;  // the normalised loss itself
   int64_t tokens = 0;
@@ -18,11 +19,14 @@ struct ObjectiveStatistics {
   int64_t clipped_high = 0;             // advantage > 0 and ratio above 1 + clip_high
   int64_t dual_clipped = 0;             // advantage < 0 and ratio above the dual clip
                                         // (cispo clips low and high whatever the sign)
-  int64_t masked = 0;                   // left out by objective.importance_mask
   double ratio_sum = 0, ratio_max = 0;  // pi / pi_old, of tokens or of their trajectories
   double entropy_sum = 0;               // nats
-  double kl_sum = 0;                    // to the reference model, k3 whatever the loss has
-  double importance_sum = 0;            // truncated importance weights; 1 for each token when off
+  double kl_sum = 0;                    // to the reference model, k3 whatever the loss has…
+  int64_t kl_tokens = 0;                // …over so many tokens: 0 without a reference
+  // The following are of so many tokens: also of masked trajectories that were not run.
+  int64_t compared = 0;
+  int64_t masked = 0;         // left out by objective.importance_mask
+  double importance_sum = 0;  // truncated importance weights; 1 for each token when off
   // Log-probs by the trainer against those by the sampler for the same weights: before the update
   // where they were recomputed, else at this update (exact for the first after sampling only).
   double mismatch_sum = 0, mismatch_max = 0;  // |difference|
@@ -37,6 +41,14 @@ struct ObjectiveResult {
   std::vector<double> entropy_gradient;  // [S], or empty when no term depends on the entropy
   ObjectiveStatistics statistics;
 };
+
+// Masked trajectories need not be packed where no other term than the policy's has a weight.
+MaskedLeaves masked_leaves(const ObjectiveOptions& options);
+
+// Counts the masked trajectories of the trees as evaluate_objective does, from log-probs that they
+// bring, which must be recomputed.
+void count_masked(std::span<const TrainingTree> trees, const ObjectiveOptions& options,
+                  ObjectiveStatistics& statistics);
 
 // How a trajectory's tokens must be weighted by the packer.
 LeafWeight leaf_weight(Objective kind);

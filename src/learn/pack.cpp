@@ -16,6 +16,7 @@ class TreePacker {
       : writer_(std::move(writer)), nodes_(static_cast<size_t>(writer_.tree().num_nodes())) {
     const TrainingTree& training = writer_.training();
     for (size_t i = 0; i < training.leaves.size(); ++i) {
+      if (!writer_.is_packed(i)) continue;
       const int32_t leaf = training.leaves[i];
       const PackSums sums = writer_.leaf_sums(i);
       at(leaf).ending += sums;
@@ -110,6 +111,7 @@ PackedTrees finish(PackBuilder& builder, std::span<const TrainingTree> trees) {
 void pack_chains(TreeWriter writer) {
   const TrainingTree& training = writer.training();
   for (size_t i = 0; i < training.leaves.size(); ++i) {
+    if (!writer.is_packed(i)) continue;
     const int32_t leaf = training.leaves[i];
     const int32_t begin = writer.builder().size();
     PackCursor cursor = writer.builder().run_prompt(writer.tree().prompt());
@@ -163,18 +165,20 @@ void PackedTrees::check_invariants() const {
   TREEPO_CHECK(m == 0 || target_source[m - 1] + 1 == num_sources(), "a source without targets");
 }
 
-PackedTrees pack_trees(std::span<const TrainingTree> trees, LeafWeight weighting) {
+PackedTrees pack_trees(std::span<const TrainingTree> trees, LeafWeight weighting,
+                       MaskedLeaves masked) {
   PackBuilder builder;
   for (size_t i = 0; i < trees.size(); ++i) {
-    TreePacker(TreeWriter(trees[i], static_cast<int32_t>(i), weighting, builder)).pack();
+    TreePacker(TreeWriter(trees[i], static_cast<int32_t>(i), weighting, masked, builder)).pack();
   }
   return finish(builder, trees);
 }
 
-PackedTrees pack_apart(std::span<const TrainingTree> trees, LeafWeight weighting) {
+PackedTrees pack_apart(std::span<const TrainingTree> trees, LeafWeight weighting,
+                       MaskedLeaves masked) {
   PackBuilder builder;
   for (size_t i = 0; i < trees.size(); ++i) {
-    pack_chains(TreeWriter(trees[i], static_cast<int32_t>(i), weighting, builder));
+    pack_chains(TreeWriter(trees[i], static_cast<int32_t>(i), weighting, masked, builder));
   }
   return finish(builder, trees);
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "model/packed_sequence.h"
@@ -17,7 +18,8 @@ struct TrainingTree {
   std::vector<double> advantages = {};       // one for each of `leaves`
   std::vector<double> node_advantages = {};  // by node, for its tokens; empty: `advantages` count
   std::vector<bool> masked = {};             // of `leaves`: no part of the policy loss; empty: none
-  std::vector<double> old_logprobs = {};     // before the update, by slot; empty: as sampled
+  int64_t left_out = 0;  // trajectories without any loss, which divisors of trajectories count
+  std::vector<double> old_logprobs = {};        // before the update, by slot; empty: as sampled
   std::vector<double> reference_logprobs = {};  // of the reference model, by slot; empty: none
 };
 
@@ -27,6 +29,10 @@ enum class LeafWeight {
   inverse_length,       // mean over each trajectory first (GRPO)
   inverse_tree_tokens,  // mean over the tokens of a query's trajectories first (BNPO)
 };
+
+// Whether what TrainingTree::masked names is packed: it has no policy loss, but may have other
+// terms.
+enum class MaskedLeaves { packed, dropped };
 
 // A trajectory as ratios of sequences need it.
 struct PackedTrajectory {
@@ -82,17 +88,21 @@ struct PackedTrees {
 // tokens that none of the leaves passes through are left out; depth-first order, at a cut the
 // branches come before the rest of the segment. Equal siblings stay apart.
 // Throws Error on an empty prompt. All trees bring old (or reference) log-probs, or none does.
-PackedTrees pack_trees(std::span<const TrainingTree> trees, LeafWeight weighting = LeafWeight::one);
+// Dropped leaves still count in LeafWeight::inverse_tree_tokens.
+PackedTrees pack_trees(std::span<const TrainingTree> trees, LeafWeight weighting = LeafWeight::one,
+                       MaskedLeaves masked = MaskedLeaves::packed);
 
 // Every trajectory as a chain of its own: the same sums of losses, each shared token run once for
 // each trajectory through it.
-PackedTrees pack_apart(std::span<const TrainingTree> trees, LeafWeight weighting = LeafWeight::one);
+PackedTrees pack_apart(std::span<const TrainingTree> trees, LeafWeight weighting = LeafWeight::one,
+                       MaskedLeaves masked = MaskedLeaves::packed);
 
 // A prompt and the response to learn. In a chat what follows the first prompt is a response of
 // which some tokens are read only, those of later questions.
 struct Example {
   std::vector<int32_t> prompt = {}, response = {};
   std::vector<bool> learned = {};  // [response.size()]; empty: all of it
+  std::string where = {};          // it comes from, for messages: "FILE, line 12"
 };
 
 // Every example as a chain; each learned token has weight and advantage 1.

@@ -102,11 +102,12 @@ PackedTrees PackBuilder::finish(bool with_reference, bool with_node_advantages) 
 }
 
 TreeWriter::TreeWriter(const TrainingTree& training, int32_t index, LeafWeight weighting,
-                       PackBuilder& builder)
+                       MaskedLeaves masked_leaves, PackBuilder& builder)
     : training_(training),
       tree_(*training.tree),
       index_(index),
       weighting_(weighting),
+      masked_leaves_(masked_leaves),
       builder_(builder) {
   for (const int32_t leaf : training.leaves) trajectory_tokens_ += tree_.path_tokens(leaf);
   const size_t slots =

@@ -66,7 +66,7 @@ struct PackPiece {
 class TreeWriter {
  public:
   TreeWriter(const TrainingTree& training, int32_t index, LeafWeight weighting,
-             PackBuilder& builder);
+             MaskedLeaves masked_leaves, PackBuilder& builder);
 
   void write(const PackPiece& piece, bool last_is_run, PackCursor& cursor);
 
@@ -74,6 +74,7 @@ class TreeWriter {
   const SearchTree& tree() const { return tree_; }
   PackBuilder& builder() { return builder_; }
 
+  bool is_packed(size_t i) const { return masked_leaves_ == MaskedLeaves::packed || !masked(i); }
   PackSums leaf_sums(size_t i) const;
   // Of the i-th leaf, after the last target that it passes through.
   void add_trajectory(size_t i);
@@ -86,6 +87,7 @@ class TreeWriter {
   const SearchTree& tree_;
   int32_t index_;
   LeafWeight weighting_;
+  MaskedLeaves masked_leaves_;
   int64_t trajectory_tokens_ = 0;
   PackBuilder& builder_;
 };

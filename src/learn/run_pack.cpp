@@ -59,9 +59,9 @@ void backward_pack(const TokenLogprobs& outputs, std::span<const double> logprob
 }
 
 std::vector<PackedTrees> make_packs(std::span<const TrainingTree> trees, LeafWeight weighting,
-                                    const PackRunOptions& options) {
+                                    const PackRunOptions& options, MaskedLeaves masked) {
   const PackedTrees whole =
-      options.packed ? pack_trees(trees, weighting) : pack_apart(trees, weighting);
+      options.packed ? pack_trees(trees, weighting, masked) : pack_apart(trees, weighting, masked);
   return split_packs(whole, options.max_tokens);
 }
 

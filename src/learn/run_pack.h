@@ -39,6 +39,7 @@ void backward_pack(const TokenLogprobs& outputs, std::span<const double> logprob
 
 // The trees as packs of at most options.max_tokens.
 std::vector<PackedTrees> make_packs(std::span<const TrainingTree> trees, LeafWeight weighting,
-                                    const PackRunOptions& options);
+                                    const PackRunOptions& options,
+                                    MaskedLeaves masked = MaskedLeaves::packed);
 
 }  // namespace treepo

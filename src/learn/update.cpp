@@ -2,7 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/timer.h"
@@ -29,12 +31,25 @@ std::vector<double> log_ratios_of_cut(const Decoder& decoder, std::span<const Pa
 LossCounts count_trees(std::span<const TrainingTree> trees) {
   LossCounts counts;
   for (const TrainingTree& training : trees) {
-    counts.trajectories += std::ssize(training.leaves);
+    counts.trajectories += std::ssize(training.leaves) + training.left_out;
     counts.queries += training.leaves.empty() ? 0 : 1;
     for (const int32_t leaf : training.leaves)
       counts.trajectory_tokens += training.tree->path_tokens(leaf);
   }
   return counts;
+}
+
+int64_t count_unique_tokens(const TrainingTree& training) {
+  std::vector<int64_t> used_of_node(static_cast<size_t>(training.tree->num_nodes()));
+  for (const int32_t leaf : training.leaves) {
+    const auto path = training.tree->path(leaf);
+    const auto used = training.tree->path_used_tokens(leaf);
+    for (size_t n = 1; n < path.size(); ++n) {
+      int64_t& most = used_of_node[static_cast<size_t>(path[n])];
+      most = std::max(most, int64_t{used[n]});
+    }
+  }
+  return std::accumulate(used_of_node.begin(), used_of_node.end(), int64_t{0});
 }
 
 void check_old_logprobs(const PackedTrees& pack, const ObjectiveOptions& objective) {
@@ -81,26 +96,31 @@ UpdateReport update(Decoder& decoder, AdamW& optimizer, std::span<const Training
                     const ObjectiveOptions& objective, int64_t max_response_tokens,
                     double learning_rate, const PackRunOptions& options) {
   const Timer timer;
-  const std::vector<PackedTrees> packs = make_packs(trees, leaf_weight(objective.kind), options);
+  const MaskedLeaves masked = masked_leaves(objective);
+  const std::vector<PackedTrees> packs =
+      make_packs(trees, leaf_weight(objective.kind), options, masked);
   UpdateReport report;
   report.pack_seconds = timer.seconds();
   LossCounts counts = count_trees(trees);
   counts.max_response_tokens = max_response_tokens;
-  report.trajectories = counts.trajectories;
+  for (const TrainingTree& training : trees) {
+    report.trajectories += std::ssize(training.leaves);
+    report.unique_tokens += count_unique_tokens(training);
+  }
   report.trajectory_tokens = counts.trajectory_tokens;
   for (const PackedTrees& pack : packs) {
     check_old_logprobs(pack, objective);
-    report.unique_tokens += pack.num_targets();
     report.packed_tokens += pack.sequence.size();
     ++report.packs;
   }
-  if (packs.empty()) {
+  if (report.trajectories == 0) {
     report.step.skipped = true;
     return report;
   }
   const double normalizer = loss_normalizer(objective.kind, counts);
   decoder.trainable().zero_gradients();
   report.objective = accumulate_gradients(decoder, packs, objective, normalizer, options);
+  if (masked == MaskedLeaves::dropped) count_masked(trees, objective, report.objective);
   report.step = optimizer.step(learning_rate);
   return report;
 }

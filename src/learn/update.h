@@ -16,10 +16,13 @@ namespace treepo {
 struct UpdateReport {
   ObjectiveStatistics objective;
   StepReport step;
-  int64_t trajectories = 0;
+  int64_t trajectories = 0;       // masked ones included
   int64_t trajectory_tokens = 0;  // sum of their lengths
-  int64_t unique_tokens = 0;      // decoded tokens in any of them
-  int64_t packed_tokens = 0;      // run through the model, prompts included
+  int64_t unique_tokens = 0;      // decoded tokens in any of them, each once, however they are run
+  // Run forward and backward, prompts and what small packs repeat included. Passes that are forward
+  // only are not counted: of cut trajectories before ratios of sequences, of old and of reference
+  // log-probs.
+  int64_t packed_tokens = 0;
   int64_t packs = 0;
   double pack_seconds = 0;  // of the time it took: laying the trees out
 };
@@ -32,8 +35,9 @@ ObjectiveStatistics accumulate_gradients(Decoder& decoder, std::span<const Packe
                                          const PackRunOptions& options);
 
 // One optimiser step on the trees' trajectories: pack, accumulate, step. max_response_tokens:
-// longest response that sampling allows (Dr. GRPO divides by it). Trees without any trajectory
-// tokens: nothing happens and the step counts as skipped. Throws Error if objective.importance_cap
+// longest response that sampling allows (Dr. GRPO divides by it). Masked trajectories are not run
+// where masked_leaves(objective) drops them. Trees without any trajectory: nothing happens and the
+// step counts as skipped. Throws Error if objective.importance_cap
 // or importance_mask is on and the trees bring no recomputed old log-probs.
 UpdateReport update(Decoder& decoder, AdamW& optimizer, std::span<const TrainingTree> trees,
                     const ObjectiveOptions& objective, int64_t max_response_tokens,

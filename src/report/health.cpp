@@ -149,7 +149,7 @@ HealthFinding skipped(const MetricLog& log) {
           limit,
           level == good ? ""
                         : "Lower optimizer.learning_rate, take model.dtype = \"bfloat16\" rather "
-                          "than float16; the log names the queries."};
+                          "than float16; the log names the queries or examples."};
 }
 
 HealthFinding gradient(const MetricLog& log) {

@@ -42,10 +42,12 @@ void write_state(const std::string& path, const TrainState& state) {
   json["first_greedy"] = state.first_greedy;
   json["first_unseen_pass_at_1"] = state.first_unseen_pass_at_1;
   json["first_unseen_greedy"] = state.first_unseen_greedy;
+  json["first_loss"] = state.first_loss;
+  json["first_token_accuracy"] = state.first_token_accuracy;
   json["unique_tokens"] = state.unique_tokens;
   json["trajectory_tokens"] = state.trajectory_tokens;
-  json["skipped_updates"] = state.skipped_updates;
-  json["skipped_in_a_row"] = state.skipped_in_a_row;
+  json["skipped_updates"] = state.skipped.total;
+  json["skipped_in_a_row"] = state.skipped.in_a_row;
   json["threads"] = state.threads;
   write_file_atomically(path, dump_json(json) + "\n");
 }
@@ -164,10 +166,12 @@ TrainState CheckpointStore::load_state(const std::string& folder) {
           .first_greedy = get_double(json, "first_greedy", path),
           .first_unseen_pass_at_1 = get_double(json, "first_unseen_pass_at_1", path),
           .first_unseen_greedy = get_double(json, "first_unseen_greedy", path),
+          .first_loss = json.value("first_loss", -1.0),
+          .first_token_accuracy = json.value("first_token_accuracy", -1.0),
           .unique_tokens = get_int(json, "unique_tokens", path),
           .trajectory_tokens = get_int(json, "trajectory_tokens", path),
-          .skipped_updates = get_int(json, "skipped_updates", path),
-          .skipped_in_a_row = get_int(json, "skipped_in_a_row", path),
+          .skipped = {.total = get_int(json, "skipped_updates", path),
+                      .in_a_row = get_int(json, "skipped_in_a_row", path)},
           .threads = get_int(json, "threads", path)};
 }
 

@@ -8,6 +8,7 @@
 
 #include "learn/optimizer.h"
 #include "model/decoder.h"
+#include "train/skipped_updates.h"
 
 namespace treepo {
 
@@ -22,11 +23,11 @@ struct TrainState {
   // Of the evaluation at step 0, and of its problems that do not occur in training; -1: none.
   double first_pass_at_1 = -1, first_greedy = -1;
   double first_unseen_pass_at_1 = -1, first_unseen_greedy = -1;
-  int64_t unique_tokens = 0;      // decoded in training so far
-  int64_t trajectory_tokens = 0;  // sum of the trajectories' lengths so far
-  int64_t skipped_updates = 0;    // because their gradient was not finite
-  int64_t skipped_in_a_row = 0;   // the last so many of the updates so far
-  int64_t threads = 0;            // results repeat bit by bit with the same number only
+  double first_loss = -1, first_token_accuracy = -1;  // of test examples, in supervised training
+  int64_t unique_tokens = 0;                          // decoded in training so far
+  int64_t trajectory_tokens = 0;                      // sum of the trajectories' lengths so far
+  SkippedUpdates skipped = {};
+  int64_t threads = 0;  // results repeat bit by bit with the same number only
 };
 
 // RUN/checkpoints/step-000050/: model.safetensors, config.json and tokenizer files (a Hugging Face

@@ -28,19 +28,20 @@ void RunLogs::write(int64_t step, const Metrics& line) {
   if (observer) observer->write(step, line);
 }
 
-void create_run_directory(const RunPaths& paths) {
+RunPaths run_paths(const std::string& run_dir, RunStart start, std::string_view command) {
+  RunPaths paths(run_dir);
+  if (start == RunStart::resume) return paths;
   if (file_system().exists(paths.config)) {
-    throw Error(
-        fmt::format("{} holds a run already", paths.root),
-        fmt::format("go on with it: treepo train --resume {}; or name another folder: --set "
-                    "train.run_dir=DIR",
-                    paths.root));
+    throw Error(fmt::format("{} holds a run already", paths.root),
+                fmt::format("go on with it: treepo {} --resume {}; or name another folder: --set "
+                            "train.run_dir=DIR",
+                            command, paths.root));
   }
   if (file_system().exists(paths.checkpoints)) {
     throw Error(fmt::format("{} holds checkpoints of a run, but no config.toml", paths.root),
                 "name another folder: --set train.run_dir=DIR");
   }
-  file_system().make_directories(paths.root);
+  return paths;
 }
 
 }  // namespace treepo

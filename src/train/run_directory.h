@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/event_file.h"
 #include "base/metrics.h"
@@ -40,7 +41,8 @@ struct RunLogs {
 
 enum class RunStart { fresh, resume };
 
-// Makes the folder of a new run. Throws Error where one is there already, or it can't be written.
-void create_run_directory(const RunPaths& paths);
+// The folder of a run that begins or goes on. Throws Error where a fresh one would lie in the
+// folder of another, which `command` ("train", "sft") may go on with.
+RunPaths run_paths(const std::string& run_dir, RunStart start, std::string_view command);
 
 }  // namespace treepo

@@ -1,5 +1,7 @@
 #include "train/sft.h"
 
+#include <fmt/ranges.h>  // fmt::join
+
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -10,6 +12,7 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "config/save.h"
+#include "config/sft_options.h"
 #include "learn/update.h"  // make_optimizer
 #include "train/run_record.h"
 #include "train/sft_examples.h"
@@ -30,7 +33,7 @@ int64_t total_steps(const RunOptions& options, size_t num_examples) {
 
 SftTrainer::SftTrainer(RunOptions options, RunStart start)
     : options_(std::move(options)),
-      paths_(options_.train.run_dir),
+      paths_(run_paths(options_.train.run_dir, start, "sft")),
       checkpoints_(paths_.root, options_.train.keep_checkpoints),
       checkpoint_(start == RunStart::resume ? checkpoints_.latest() : std::nullopt),
       state_(checkpoint_ ? CheckpointStore::load_state(*checkpoint_) : TrainState{}),
@@ -42,18 +45,18 @@ SftTrainer::SftTrainer(RunOptions options, RunStart start)
       run_{.optimizer = options_.optimizer,
            .steps = total_steps(options_, train_.size()),
            .pack = supervised_pack_options(options_),
-           .name = "sft",
-           .rate_key = "optimizer.learning_rate",
            .batch = [this](int64_t step) { return batch(step); }},
       optimizer_(make_optimizer(model_.decoder, options_.optimizer)) {
   state_.threads = use_threads(resumed_threads(options_.train.threads, state_.threads));
-  if (start == RunStart::fresh) create_run_directory(paths_);
+  file_system().make_directories(paths_.root);
   keep_tokenizer(model_, paths_.tokenizer);
   checkpoints_.remove_incomplete();
   if (checkpoint_) {
     optimizer_.restore(CheckpointStore::load_optimizer(*checkpoint_));
     checkpoints_.finish_save(state_);
   }
+  const std::vector<std::string> unread = set_but_unread_by_sft(options_);
+  if (!unread.empty()) log_warning("supervised training does not read {}", fmt::join(unread, ", "));
   logs_.emplace(paths_);
   logs_->open_sinks(paths_, options_, checkpoint_ ? state_.step : -1);
   logs_->metrics.file().cut_to_size(static_cast<uint64_t>(state_.metrics_bytes));
@@ -67,13 +70,13 @@ SftSummary SftTrainer::run(const RunWatch& watch) {
   logs_->observer = watch.metrics;
   if (!checkpoint_) {
     evaluate_and_log();
-    first_ = last_;
     save_checkpoint();
   }
   Progress progress("sft", run_.steps, state_.step);
   bool interrupted = false;
   while (state_.step < run_.steps && !interrupted) {
     train_step(progress);
+    if (state_.skipped.in_a_row >= options_.train.max_skipped_updates) stop_for_skipped_updates();
     const bool last = state_.step >= run_.steps;
     interrupted = !last && watch_.stop_requested && watch_.stop_requested();
     const bool evaluate_now =
@@ -84,12 +87,19 @@ SftSummary SftTrainer::run(const RunWatch& watch) {
     if (last || interrupted || improved || checkpoint_due) save_checkpoint();
   }
   return {.state = state_,
-          .first = first_,
           .last = last_,
           .run_dir = paths_.root,
           .checkpoint = checkpoints_.latest().value_or(""),
           .seconds = timer.seconds(),
           .interrupted = interrupted};
+}
+
+// As Trainer's.
+void SftTrainer::stop_for_skipped_updates() {
+  const int64_t in_a_row = std::exchange(state_.skipped.in_a_row, 0);
+  save_checkpoint();
+  throw_too_many_skipped(in_a_row, checkpoints_.folder(state_.step),
+                         "a lower optimizer.learning_rate", options_.model.dtype, "examples");
 }
 
 std::vector<Example> SftTrainer::batch(int64_t step) {
@@ -102,17 +112,22 @@ std::vector<Example> SftTrainer::batch(int64_t step) {
 void SftTrainer::train_step(Progress& progress) {
   const Timer timer;
   const double learning_rate = run_.learning_rate(state_.step);
-  const SupervisedReport report = supervised_step(model_.decoder, optimizer_, run_, state_.step);
+  const SupervisedReport report =
+      supervised_step(model_.decoder, optimizer_, run_, state_.step,
+                      fmt::format("step {}", state_.step + 1), state_.skipped);
   state_.step += 1;
   state_.next_position = state_.step * options_.sft.batch;
   state_.trajectory_tokens += report.tokens;
   const double speed = static_cast<double>(report.tokens) / timer.seconds();
   Metrics metrics;
-  metrics.set("loss", report.loss);
-  metrics.set("grad_norm", report.step.gradient_norm);
+  if (!report.step.skipped) {
+    metrics.set("loss", report.loss);
+    metrics.set("grad_norm", report.step.gradient_norm);
+  }
   metrics.set("learning_rate", learning_rate);
   metrics.set("epoch", static_cast<double>(state_.next_position) /
                            static_cast<double>(order_.num_queries()));
+  metrics.set("update/skipped", report.step.skipped);
   metrics.set("update/response_tokens", report.tokens);
   metrics.set("update/packed_tokens", report.packed_tokens);
   metrics.set("time/step", timer.seconds());
@@ -129,7 +144,12 @@ bool SftTrainer::evaluate_and_log() {
   const Timer timer;
   const Activity activity("evaluate");
   last_ = score_examples(model_.decoder, test_, run_.pack);
-  const bool improved = state_.best_step < 0 || -last_->loss > state_.best_score;
+  const bool finite = std::isfinite(last_->loss);
+  if (state_.step == 0 && finite) {
+    state_.first_loss = last_->loss;
+    state_.first_token_accuracy = last_->token_accuracy;
+  }
+  const bool improved = finite && (state_.best_step < 0 || -last_->loss > state_.best_score);
   if (improved) {
     state_.best_step = state_.step;
     state_.best_score = -last_->loss;

@@ -20,9 +20,8 @@ namespace treepo {
 
 struct SftSummary {
   TrainState state;
-  // Of the test examples, where there are any: in this process, at step 0 and last.
-  std::optional<SupervisedScore> first, last;
-  std::string run_dir, checkpoint;  // folder of the newest checkpoint
+  std::optional<SupervisedScore> last;  // evaluation of the test examples, where there are any
+  std::string run_dir, checkpoint;      // folder of the newest checkpoint
   double seconds = 0;
   bool interrupted = false;
 };
@@ -44,6 +43,7 @@ class SftTrainer {
   void train_step(Progress& progress);
   bool evaluate_and_log();  // whether it is the best so far
   void save_checkpoint();
+  [[noreturn]] void stop_for_skipped_updates();
 
   RunOptions options_;
   RunPaths paths_;
@@ -57,7 +57,7 @@ class SftTrainer {
   AdamW optimizer_;
   std::optional<RunLogs> logs_;
   RunWatch watch_;
-  std::optional<SupervisedScore> first_, last_;
+  std::optional<SupervisedScore> last_;
 };
 
 }  // namespace treepo

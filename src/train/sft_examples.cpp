@@ -104,6 +104,7 @@ class ExampleLoader {
       throw Error(fmt::format("{}: prompt and response have {} tokens, the model's context {}",
                               where, tokens_of(example), context),
                   fmt::format("set sft.max_tokens = {} to leave such examples out", context));
+    example.where = where;
     return example;
   }
 

@@ -1,29 +1,33 @@
 #include "train/skipped_updates.h"
 
-#include <string>
-
 #include "base/error.h"
 #include "base/log.h"
 
 namespace treepo {
 
-void warn_of_skipped_update(int64_t step, double gradient_norm, std::span<const ScoredTree> trees) {
-  std::string ids;
-  for (const ScoredTree& scored : trees) ids += (ids.empty() ? "" : ", ") + scored.query.problem.id;
-  log_warning("step {}: an update was skipped: its gradient's norm is {} (queries {})", step,
-              gradient_norm, ids);
+void SkippedUpdates::count(bool skipped) {
+  total += skipped ? 1 : 0;
+  in_a_row = skipped ? in_a_row + 1 : 0;
+}
+
+void warn_of_skipped_update(std::string_view where, double gradient_norm,
+                            std::string_view learned_from) {
+  log_warning("{}: an update was skipped: its gradient's norm is {} ({})", where, gradient_norm,
+              learned_from);
 }
 
 void throw_too_many_skipped(int64_t in_a_row, const std::string& checkpoint,
-                            const std::string& dtype) {
+                            std::string_view remedies, const std::string& dtype,
+                            std::string_view items) {
   throw Error(
       fmt::format("{} updates in a row had a gradient that is not finite, as many as "
                   "train.max_skipped_updates allows; the weights before them are in {}",
                   in_a_row, checkpoint),
-      fmt::format("start a run from there (model.path) with a lower optimizer.learning_rate, a "
-                  "smaller objective.clip_high{}, or without the queries that the warnings name; "
-                  "--resume goes on with the next queries",
-                  dtype == "float32" || dtype == "float64" ? "" : ", model.dtype = \"float32\""));
+      fmt::format("start a run from there (model.path) with {}{}, or without the {} that the "
+                  "warnings name; --resume goes on with the next {}",
+                  remedies,
+                  dtype == "float32" || dtype == "float64" ? "" : ", model.dtype = \"float32\"",
+                  items, items));
 }
 
 }  // namespace treepo

@@ -1,19 +1,28 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string>
+#include <string_view>
 
-#include "train/batch_collector.h"  // ScoredTree
-
-// What is said of updates that were skipped because their gradient was not finite.
+// Updates that were skipped because their gradient was not finite, in reinforcement learning and in
+// supervised training.
 namespace treepo {
 
-// A warning that names every query of the update.
-void warn_of_skipped_update(int64_t step, double gradient_norm, std::span<const ScoredTree> trees);
+struct SkippedUpdates {
+  int64_t total = 0;
+  int64_t in_a_row = 0;  // the last so many of the updates so far
 
-// Throws the Error that ends a run. checkpoint: folder with the weights before the skipped updates.
+  void count(bool skipped);
+};
+
+// `where`: "step 3"; `learned_from`: names of the update's queries or examples.
+void warn_of_skipped_update(std::string_view where, double gradient_norm,
+                            std::string_view learned_from);
+
+// Throws the Error that ends a run. checkpoint: folder with the weights before the skipped updates;
+// `remedies`: options that may help, besides the weights' type; `items`: what the warnings name.
 [[noreturn]] void throw_too_many_skipped(int64_t in_a_row, const std::string& checkpoint,
-                                         const std::string& dtype);
+                                         std::string_view remedies, const std::string& dtype,
+                                         std::string_view items);
 
 }  // namespace treepo

@@ -133,29 +133,36 @@ void add_update(Metrics& metrics, const BatchUpdate& update, double learning_rat
   const ObjectiveStatistics& all = update.objective;
   const ObjectiveStatistics& same = update.same_weights;
   const auto tokens = static_cast<double>(all.tokens);
-  const auto same_tokens = static_cast<double>(same.tokens);
+  const auto compared = static_cast<double>(same.compared);
   const auto steps = static_cast<double>(update.steps - update.skipped);
-  metrics.set("loss", ratio(all.loss, static_cast<double>(update.steps)));
-  metrics.set("grad_norm", ratio(update.gradient_norm_sum, steps));
-  metrics.set("grad_norm_max", update.gradient_norm_max);
+  if (steps > 0) {
+    metrics.set("loss", all.loss / steps);
+    metrics.set("grad_norm", update.gradient_norm_sum / steps);
+    metrics.set("grad_norm_max", update.gradient_norm_max);
+  }
   metrics.set("learning_rate", learning_rate);
   metrics.set("update/steps", update.steps);
   metrics.set("update/skipped", update.skipped);
   metrics.set("update/trajectory_tokens", update.trajectory_tokens);
   metrics.set("update/unique_tokens", update.unique_tokens);
   metrics.set("update/packed_tokens", update.packed_tokens);
-  metrics.set("clip_ratio/low_mean", ratio(static_cast<double>(all.clipped_low), tokens));
-  metrics.set("clip_ratio/high_mean", ratio(static_cast<double>(all.clipped_high), tokens));
-  metrics.set("clip_ratio/dual_mean", ratio(static_cast<double>(all.dual_clipped), tokens));
-  metrics.set("ratio/mean", ratio(all.ratio_sum, tokens));
-  metrics.set("ratio/max", all.ratio_max);
-  metrics.set("entropy", ratio(all.entropy_sum, tokens));
-  metrics.set("kl", ratio(all.kl_sum, tokens));
-  metrics.set("mismatch/mean", ratio(same.mismatch_sum, same_tokens));
-  metrics.set("mismatch/max", same.mismatch_max);
-  metrics.set("mismatch/outside", ratio(static_cast<double>(same.mismatch_outside), same_tokens));
-  metrics.set("mismatch/importance_mean", ratio(same.importance_sum, same_tokens));
-  metrics.set("mismatch/masked", ratio(static_cast<double>(all.masked), tokens));
+  if (tokens > 0) {
+    metrics.set("clip_ratio/low_mean", static_cast<double>(all.clipped_low) / tokens);
+    metrics.set("clip_ratio/high_mean", static_cast<double>(all.clipped_high) / tokens);
+    metrics.set("clip_ratio/dual_mean", static_cast<double>(all.dual_clipped) / tokens);
+    metrics.set("ratio/mean", all.ratio_sum / tokens);
+    metrics.set("ratio/max", all.ratio_max);
+    metrics.set("entropy", all.entropy_sum / tokens);
+  }
+  if (all.kl_tokens > 0) metrics.set("kl", all.kl_sum / static_cast<double>(all.kl_tokens));
+  if (compared > 0) {
+    metrics.set("mismatch/mean", same.mismatch_sum / compared);
+    metrics.set("mismatch/max", same.mismatch_max);
+    metrics.set("mismatch/outside", static_cast<double>(same.mismatch_outside) / compared);
+    metrics.set("mismatch/importance_mean", same.importance_sum / compared);
+    metrics.set("mismatch/masked",
+                static_cast<double>(all.masked) / static_cast<double>(all.compared));
+  }
 }
 
 void add_times(Metrics& metrics, const CollectedBatch& batch, const BatchUpdate& update,
@@ -178,15 +185,14 @@ void add_times(Metrics& metrics, const CollectedBatch& batch, const BatchUpdate&
   metrics.set("speed/processed_tokens_per_s",
               ratio(sums.unique_tokens + static_cast<double>(prefilled), sample));
   metrics.set("speed/trajectories_per_s", ratio(sums.count, sample));
-  metrics.set("speed/update_packed_tokens_per_s",
-              ratio(static_cast<double>(update.packed_tokens), learn));
+  if (update.steps > 0)
+    metrics.set("speed/update_packed_tokens_per_s",
+                ratio(static_cast<double>(update.packed_tokens), learn));
 }
 
 }  // namespace
 
 void BatchUpdate::add(const UpdateReport& report, bool weights_as_sampled) {
-  objective.add(report.objective);
-  if (weights_as_sampled) same_weights.add(report.objective);
   ++steps;
   trajectory_tokens += report.trajectory_tokens;
   unique_tokens += report.unique_tokens;
@@ -196,6 +202,8 @@ void BatchUpdate::add(const UpdateReport& report, bool weights_as_sampled) {
     ++skipped;
     return;
   }
+  objective.add(report.objective);
+  if (weights_as_sampled) same_weights.add(report.objective);
   gradient_norm_sum += report.step.gradient_norm;
   gradient_norm_max = std::max(gradient_norm_max, report.step.gradient_norm);
 }
@@ -213,13 +221,15 @@ Metrics step_metrics(const CollectedBatch& batch, const BatchUpdate& update,
 
 std::string step_line(int64_t step, int64_t max_steps, const Metrics& metrics) {
   const auto number = [&](std::string_view name) { return metrics.number(name); };
+  const auto three_digits = [&](std::string_view name) {
+    return std::isnan(number(name)) ? std::string("–") : fmt::format("{:.3f}", number(name));
+  };
   const double kept = number("sampling/queries_kept");
   return fmt::format(
-      "step {}/{}  success {:.1f} %  reward {:.3f}  length {:.0f}  entropy {:.3f}  grad norm "
-      "{:.3f}  "
+      "step {}/{}  success {:.1f} %  reward {:.3f}  length {:.0f}  entropy {}  grad norm {}  "
       "queries {:.0f}/{:.0f}  {} unique tok/s  {}",
       step, max_steps, 100 * number("success"), number("reward/mean"),
-      number("response/tokens_mean"), number("entropy"), number("grad_norm"), kept,
+      number("response/tokens_mean"), three_digits("entropy"), three_digits("grad_norm"), kept,
       kept + number("sampling/queries_dropped"),
       with_thousands(std::llround(number("speed/unique_tokens_per_s"))),
       format_duration(number("time/step")));

@@ -13,7 +13,7 @@ namespace treepo {
 
 // The optimiser steps of one batch together.
 struct BatchUpdate {
-  ObjectiveStatistics objective;
+  ObjectiveStatistics objective;  // of the updates that were made
   // Of the updates before the weights changed: the sampler's and the trainer's log-probs of the
   // same weights. All updates' where old log-probs were recomputed.
   ObjectiveStatistics same_weights;
@@ -25,7 +25,8 @@ struct BatchUpdate {
   void add(const UpdateReport& report, bool weights_as_sampled);
 };
 
-// metrics.jsonl's line of one training step.
+// metrics.jsonl's line of one training step. What was not measured is left out: everything about
+// the loss where no update was made, `kl` where there is no reference.
 Metrics step_metrics(const CollectedBatch& batch, const BatchUpdate& update,
                      const RolloutStats& before, const RolloutStats& after, double learning_rate,
                      const PhaseTimes& times, double seconds);

@@ -1,7 +1,5 @@
 #include "train/supervised_run.h"
 
-#include <cmath>
-
 #include "base/error.h"
 #include "learn/schedule.h"
 #include "model/device.h"
@@ -19,15 +17,25 @@ PackRunOptions supervised_pack_options(const RunOptions& options) {
           .checked = is_checked_device(options.model.device)};
 }
 
+namespace {
+
+std::string example_names(std::span<const Example> examples) {
+  std::string names;
+  for (const Example& example : examples)
+    names += (names.empty() ? "examples: " : "; ") + example.where;
+  return names;
+}
+
+}  // namespace
+
 SupervisedReport supervised_step(Decoder& decoder, AdamW& optimizer, const SupervisedRun& run,
-                                 int64_t step) {
+                                 int64_t step, std::string_view where, SkippedUpdates& skipped) {
+  const std::vector<Example> examples = run.batch(step);
   const SupervisedReport report =
-      supervised_update(decoder, optimizer, run.batch(step), run.learning_rate(step), run.pack);
-  if (!std::isfinite(report.loss) || report.step.skipped) {
-    throw Error(fmt::format("{} step {}: loss {}, gradient norm {}", run.name, step + 1,
-                            report.loss, report.step.gradient_norm),
-                "lower " + run.rate_key);
-  }
+      supervised_update(decoder, optimizer, examples, run.learning_rate(step), run.pack);
+  skipped.count(report.step.skipped);
+  if (report.step.skipped)
+    warn_of_skipped_update(where, report.step.gradient_norm, example_names(examples));
   return report;
 }
 

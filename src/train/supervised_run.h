@@ -9,6 +9,7 @@
 #include "config/options.h"
 #include "learn/supervised.h"
 #include "text/tokenizer.h"
+#include "train/skipped_updates.h"
 
 namespace treepo {
 
@@ -17,7 +18,6 @@ struct SupervisedRun {
   OptimizerOptions optimizer;
   int64_t steps = 0;  // of the learning rate's schedule
   PackRunOptions pack;
-  std::string name, rate_key;                               // for the error where training diverges
   std::function<std::vector<Example>(int64_t step)> batch;  // of step 0, 1, …
 
   double learning_rate(int64_t step) const;
@@ -25,9 +25,10 @@ struct SupervisedRun {
 
 PackRunOptions supervised_pack_options(const RunOptions& options);
 
-// Learns batch(step). Throws Error where loss or gradient are not finite.
+// Learns batch(step). Where the gradient is not finite nothing is learned: `skipped` counts it, and
+// a warning names the examples; `where`: "step 3".
 SupervisedReport supervised_step(Decoder& decoder, AdamW& optimizer, const SupervisedRun& run,
-                                 int64_t step);
+                                 int64_t step, std::string_view where, SkippedUpdates& skipped);
 
 // The prompt with the tokenizer's special tokens; the response ends with EOS.
 Example tokenized_example(std::string_view prompt, std::string_view response,

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/activity.h"
@@ -67,12 +68,34 @@ std::pair<size_t, size_t> part_of(size_t count, int64_t part, int64_t parts) {
   return {count * p / n, count * (p + 1) / n};
 }
 
+TrainingTree training_tree(const ScoredTree& scored, bool mask_truncated) {
+  TrainingTree training{.tree = &scored.tree, .node_advantages = scored.node_advantages};
+  const std::vector<int32_t>& leaves = scored.tree.leaves();
+  for (size_t i = 0; i < leaves.size(); ++i) {
+    const StopReason stop = scored.tree.node(leaves[i]).stop;
+    if (mask_truncated && (stop == StopReason::length || stop == StopReason::depth)) {
+      ++training.left_out;
+      continue;
+    }
+    training.leaves.push_back(leaves[i]);
+    training.advantages.push_back(scored.advantages[i]);
+  }
+  return training;
+}
+
+std::string query_names(std::span<const ScoredTree> trees) {
+  std::string names;
+  for (const ScoredTree& scored : trees)
+    names += (names.empty() ? "queries " : ", ") + scored.query.problem.id;
+  return names;
+}
+
 }  // namespace
 
 Trainer::Trainer(RunOptions options, Start start, TrainerParts parts)
     : options_(std::move(options)),
       callbacks_(std::move(parts.callbacks)),
-      paths_(options_.train.run_dir),
+      paths_(run_paths(options_.train.run_dir, start, "train")),
       checkpoints_(paths_.root, options_.train.keep_checkpoints),
       checkpoint_(start == Start::resume ? checkpoints_.latest() : std::nullopt),
       state_(checkpoint_ ? CheckpointStore::load_state(*checkpoint_) : TrainState{}),
@@ -90,7 +113,7 @@ Trainer::Trainer(RunOptions options, Start start, TrainerParts parts)
       collector_(options_, *data_.train, text_, *verifier_, sampler_.engine()),
       reference_(options_, paths_.reference) {
   state_.threads = use_threads(resumed_threads(options_.train.threads, state_.threads));
-  if (start == Start::fresh) create_run_directory(paths_);
+  file_system().make_directories(paths_.root);
   keep_tokenizer(model_, paths_.tokenizer);
   checkpoints_.remove_incomplete();
   if (checkpoint_) {
@@ -117,11 +140,11 @@ TrainSummary Trainer::run(const RunWatch& watch) {
   }
   reference_.load(model_.decoder, state_.step);
 
-  Progress progress("train", options_.train.max_steps, state_.step);
+  Progress progress("train", total_steps(), state_.step);
   bool interrupted = false;
   while (!finished() && !interrupted) {
     train_step(progress);
-    if (state_.skipped_in_a_row >= options_.train.max_skipped_updates) stop_for_skipped_updates();
+    if (state_.skipped.in_a_row >= options_.train.max_skipped_updates) stop_for_skipped_updates();
     const bool last = finished();
     interrupted = !last && watch_.stop_requested && watch_.stop_requested();
     const bool evaluate_now =
@@ -141,16 +164,25 @@ TrainSummary Trainer::run(const RunWatch& watch) {
 
 // The weights are those before the updates that were skipped. A run that resumes gets another try.
 void Trainer::stop_for_skipped_updates() {
-  const int64_t in_a_row = std::exchange(state_.skipped_in_a_row, 0);
+  const int64_t in_a_row = std::exchange(state_.skipped.in_a_row, 0);
   save_checkpoint();
-  throw_too_many_skipped(in_a_row, checkpoints_.folder(state_.step), options_.model.dtype);
+  throw_too_many_skipped(in_a_row, checkpoints_.folder(state_.step),
+                         "a lower optimizer.learning_rate, a smaller objective.clip_high",
+                         options_.model.dtype, "queries");
+}
+
+int64_t Trainer::total_steps() const {
+  const TrainOptions& train = options_.train;
+  const auto epoch = static_cast<double>(data_.train->epoch_size());
+  if (train.epochs == 0 || epoch == 0) return train.max_steps;
+  const double queries = train.epochs * epoch - static_cast<double>(state_.next_position);
+  const double steps = std::ceil(queries / static_cast<double>(train.queries_per_step));
+  const double most = static_cast<double>(train.max_steps - state_.step);
+  return state_.step + static_cast<int64_t>(std::clamp(steps, 0.0, std::max(most, 0.0)));
 }
 
 bool Trainer::finished() const {
-  if (state_.step >= options_.train.max_steps) return true;
-  const auto epoch = static_cast<double>(data_.train->epoch_size());
-  return options_.train.epochs > 0 && epoch > 0 &&
-         static_cast<double>(state_.next_position) >= options_.train.epochs * epoch;
+  return state_.step >= total_steps();
 }
 
 void Trainer::count_tokens(const SearchTree& tree) {
@@ -185,7 +217,8 @@ void Trainer::run_warm_start() {
                if (p.step % 50 != 0 && p.step != options_.warm_start.steps) return;
                Metrics metrics;
                metrics.set("warm_start/step", p.step);
-               metrics.set("warm_start/loss", p.loss);
+               if (!p.skipped) metrics.set("warm_start/loss", p.loss);
+               metrics.set("warm_start/skipped", p.skipped_updates);
                metrics.set("time/warm_start", p.seconds);
                metrics.set("speed/warm_start_tokens_per_s", speed);
                logs_->write(0, metrics);
@@ -197,12 +230,11 @@ void Trainer::train_step(Progress& progress) {
   PhaseTimes times;
   RolloutEngine& engine = sampler_.engine();
   const RolloutStats sampling_before = engine.stats();
-  const double learning_rate =
-      scheduled_learning_rate(options_.optimizer, state_.step, options_.train.max_steps);
+  const int64_t steps = total_steps();
+  const double learning_rate = scheduled_learning_rate(options_.optimizer, state_.step, steps);
 
   // 1. Sample trees and verify them, until enough of them teach something.
-  engine.set_training_share(static_cast<double>(state_.step) /
-                            static_cast<double>(options_.train.max_steps));
+  engine.set_training_share(static_cast<double>(state_.step) / static_cast<double>(steps));
   CollectedBatch batch =
       collector_.collect(state_.next_position, rollout_callbacks(progress), times);
 
@@ -222,7 +254,7 @@ void Trainer::train_step(Progress& progress) {
   logs_->write(state_.step, metrics);
   log_samples(batch);
   if (logs_->events) write_step_events(*logs_->events, state_.step, batch, text_);
-  log_info("{}", step_line(state_.step, options_.train.max_steps, metrics));
+  log_info("{}", step_line(state_.step, steps, metrics));
   last_success_ = success_rate(batch);
   reference_.step_done(model_.decoder, state_.step);
 }
@@ -249,12 +281,8 @@ void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& time
 
 std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>& trees) {
   std::vector<TrainingTree> training;
-  for (const ScoredTree& scored : trees) {
-    training.push_back({.tree = &scored.tree,
-                        .leaves = scored.tree.leaves(),
-                        .advantages = scored.advantages,
-                        .node_advantages = scored.node_advantages});
-  }
+  for (const ScoredTree& scored : trees)
+    training.push_back(training_tree(scored, options_.objective.mask_truncated));
   const PackRunOptions run = pack_run_options(options_);
   if (options_.update.recompute_old_logprobs) {
     std::vector<std::vector<double>> old = compute_logprobs(model_.decoder, training, run);
@@ -284,8 +312,9 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
   }
   const std::vector<TrainingTree> training = training_trees(trees);
   const ObjectiveOptions objective =
-      scheduled_objective(options_.objective, state_.step, options_.train.max_steps);
+      scheduled_objective(options_.objective, state_.step, total_steps());
   const int64_t updates = options_.update.updates_per_batch;
+  bool weights_as_sampled = true;
   for (int64_t part = 0; part < updates; ++part) {
     const auto [first, last] = part_of(training.size(), part, updates);
     if (first == last) continue;  // fewer trees than updates
@@ -294,15 +323,20 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
         treepo::update(model_.decoder, optimizer_, std::span(training).subspan(first, last - first),
                        objective, longest_response(options_.rollout, options_.stop), learning_rate,
                        pack_run_options(options_));
-    batch.add(report, part == 0 || options_.update.recompute_old_logprobs);
+    if (report.trajectories == 0) continue;  // all were cut off
+    batch.add(report, weights_as_sampled || options_.update.recompute_old_logprobs);
+    state_.skipped.count(report.step.skipped);
     if (!report.step.skipped) {
-      state_.skipped_in_a_row = 0;
+      weights_as_sampled = false;
       continue;
     }
-    ++state_.skipped_updates;
-    warn_of_skipped_update(state_.step + 1, report.step.gradient_norm,
-                           std::span(trees).subspan(first, last - first));
-    if (++state_.skipped_in_a_row >= options_.train.max_skipped_updates) break;
+    warn_of_skipped_update(fmt::format("step {}", state_.step + 1), report.step.gradient_norm,
+                           query_names(std::span(trees).subspan(first, last - first)));
+    if (state_.skipped.in_a_row >= options_.train.max_skipped_updates) break;
+  }
+  if (batch.steps == 0) {
+    log_warning("step {}: no update: objective.mask_truncated leaves none of its trajectories",
+                state_.step + 1);
   }
   return batch;
 }

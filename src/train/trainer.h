@@ -71,6 +71,9 @@ class Trainer {
   RolloutCallbacks rollout_callbacks(Progress& progress);
   bool evaluate_and_log();  // whether it is the best so far
   void save_checkpoint();
+  // Of the run, as far as is known: each step takes at least queries_per_step of what epochs leave,
+  // and dynamic sampling may take more. Never grows, and is exact at the last step.
+  int64_t total_steps() const;
   bool finished() const;
   [[noreturn]] void stop_for_skipped_updates();
 

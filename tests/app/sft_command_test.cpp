@@ -11,6 +11,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr const char* kExamples =
     "{\"prompt\": \"1+1=\", \"response\": \"2!\"}\n{\"prompt\": \"2+2=\", \"response\": \"4!\"}\n";
@@ -36,6 +37,12 @@ TEST(SftCommand, TrainsResumesAndLeavesAModel) {
       run_program({"sft", "--resume", model / "run", "--set", "train.max_steps=5"});
   ASSERT_EQ(resumed.code, kExitSuccess) << resumed.err;
   EXPECT_THAT(resumed.out, HasSubstr("5 steps, 15 response tokens"));
+  // The same "before" as the first run's.
+  const auto before = [](const std::string& out) {
+    return out.substr(out.find("  loss "), std::string_view("  loss").size() + 26);
+  };
+  EXPECT_EQ(before(resumed.out), before(result.out));
+  EXPECT_THAT(resumed.out, Not(HasSubstr("–")));
   const std::string last = model / "run/checkpoints/step-000005";
   EXPECT_EQ(run_program({"tokenize", "--model", last}, "{\"text\":\"1\"}").out, "{\"ids\":[4]}\n");
   EXPECT_EQ(run_program({"selfcheck", "--model", last, "--write", model / "oracle"}).code, 0);

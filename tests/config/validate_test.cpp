@@ -5,6 +5,7 @@
 
 #include "config/declare.h"
 #include "config/load.h"
+#include "config/sft_options.h"
 #include "support/expect_error.h"
 
 namespace treepo {
@@ -233,11 +234,28 @@ TEST(Validate, SupervisedTraining) {
   };
   EXPECT_EQ(error({"sft.train=f", "model.path=m"}), kNone);
   EXPECT_EQ(error({"sft.train=f", "model.path=m", "lora.rank=4"}), kNone);
+  // A fresh model's context need not hold what is never sampled.
+  EXPECT_EQ(error({"sft.train=f", "model.max_positions=16"}), kNone);
+  EXPECT_THAT(error({"sft.train=f", "model.num_heads=3"}), HasSubstr("model.num_heads"));
   EXPECT_THAT(error({"model.path=m"}), HasSubstr("sft.train is empty"));
   EXPECT_THAT(error({"sft.train=f", "model.path=m", "warm_start.steps=3"}),
               HasSubstr("warm_start.steps = 3"));
   EXPECT_THAT(error({"sft.train=f", "lora.rank=4"}), HasSubstr("model.path"));
   EXPECT_THAT(error({"sft.train=f", "model.path=m", "train.run_dir="}), HasSubstr("train.run_dir"));
+}
+
+TEST(Validate, WhatSupervisedTrainingDoesNotRead) {
+  EXPECT_TRUE(set_but_unread_by_sft({}).empty());
+  const std::vector<std::string> read = {
+      "sft.batch=3",        "model.dtype=bfloat16", "train.epochs=2",     "evaluate.every=3",
+      "data.bad_rows=skip", "update.max_tokens=99", "optimizer.beta1=0.8"};
+  EXPECT_TRUE(set_but_unread_by_sft(options_with(read)).empty());
+  EXPECT_THAT(set_but_unread_by_sft(options_with(
+                  {"rollout.width=3", "evaluate.queries=7", "evaluate.samples=7",
+                   "evaluate.greedy=false", "update.packed=false", "train.sample_queries=9",
+                   "train.seed=3", "objective.kind=grpo", "evaluate.samples=4"})),
+              testing::ElementsAre("rollout.width", "objective.kind", "update.packed",
+                                   "train.sample_queries", "evaluate.queries", "evaluate.greedy"));
 }
 
 }  // namespace

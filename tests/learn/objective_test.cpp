@@ -9,6 +9,7 @@
 #include <set>
 
 #include "learn/loss_terms.h"
+#include "learn/random_tree.h"
 #include "learn/sequence_ratio.h"
 
 namespace treepo {
@@ -138,6 +139,41 @@ TEST(Objective, EqualsTrl) {
   EXPECT_EQ(kinds.size(), 3u);
   EXPECT_EQ(by_token, 16);
   EXPECT_EQ(by_sequence, 16);
+}
+
+// TRL's cispo has one bound, epsilon_high itself, above the ratio: the mapping of
+// docs/guides/from-trl-verl.md.
+TEST(Objective, CispoWithoutALowerBoundIsTrls) {
+  constexpr double kEpsilonHigh = 5;
+  const ObjectiveOptions options{
+      .kind = Objective::cispo, .clip_low = 1, .clip_high = kEpsilonHigh - 1};
+  RandomTrees random(1, 5);
+  std::vector<Row> rows(20);
+  double loss = 0;
+  int64_t tokens = 0, above = 0, far_below = 0;
+  std::vector<double> gradient;
+  for (Row& row : rows) {
+    row.advantage = random.uniform(-1, 1);
+    for (int32_t t = random.integer(1, 6); t > 0; --t, ++tokens) {
+      const double logp = random.uniform(-4, 0), old = random.uniform(-4, 0);
+      row.logprobs.push_back(logp);
+      row.old_logprobs.push_back(old);
+      const double weight = std::min(std::exp(logp - old), kEpsilonHigh);
+      above += weight == kEpsilonHigh;
+      far_below += weight < 0.1;
+      loss -= weight * row.advantage * logp;
+      gradient.push_back(-weight * row.advantage);
+    }
+  }
+  EXPECT_GT(above, 3);
+  EXPECT_GT(far_below, 3);
+  const auto normalizer = static_cast<double>(tokens);
+  EXPECT_NEAR(loss_of(rows, options, normalizer), loss / normalizer, 1e-14);
+  const Chains chains = make_chains(rows, LeafWeight::one);
+  const ObjectiveResult found =
+      evaluate_objective(chains.pack, chains.logprobs, chains.entropies, options, normalizer);
+  for (size_t t = 0; t < gradient.size(); ++t)
+    EXPECT_NEAR(found.logprob_gradient[t], gradient[t] / normalizer, 1e-15);
 }
 
 TEST(Objective, EqualsGoldenNumbers) {

@@ -262,6 +262,53 @@ TEST(Pack, DroppedTrajectoriesLeaveNothingBehind) {
   EXPECT_GT(dropped, 0);
 }
 
+// As if the masked leaves had never been there, but for the query's tokens, which weights divide
+// by.
+TEST(Pack, MaskedTrajectoriesCanBeDropped) {
+  int64_t dropped = 0;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    RandomTrees random(seed, 3);
+    auto batch = random.batch(3, /*with_old=*/true);
+    std::vector<TrainingTree> kept = batch;
+    for (size_t b = 0; b < batch.size(); ++b) {
+      kept[b].leaves.clear();
+      kept[b].advantages.clear();
+      for (size_t i = 0; i < batch[b].leaves.size(); ++i) {
+        batch[b].masked.push_back(random.integer(0, 2) == 0);
+        if (batch[b].masked[i]) continue;
+        kept[b].leaves.push_back(batch[b].leaves[i]);
+        kept[b].advantages.push_back(batch[b].advantages[i]);
+      }
+    }
+    for (const LeafWeight weighting : {LeafWeight::one, LeafWeight::inverse_length}) {
+      for (const auto pack : {pack_trees, pack_apart}) {
+        const PackedTrees found = pack(batch, weighting, MaskedLeaves::dropped),
+                          expected = pack(kept, weighting, MaskedLeaves::packed);
+        found.check_invariants();
+        EXPECT_EQ(found.sequence.tokens, expected.sequence.tokens);
+        EXPECT_EQ(found.sequence.subtree_end, expected.sequence.subtree_end);
+        EXPECT_EQ(found.target_token, expected.target_token);
+        EXPECT_EQ(found.positive, expected.positive);
+        EXPECT_EQ(found.weight, expected.weight);
+        EXPECT_EQ(found.num_leaves, expected.num_leaves);
+        EXPECT_EQ(found.first_trajectory, expected.first_trajectory);
+      }
+    }
+    const LeafWeight by_tree = LeafWeight::inverse_tree_tokens;
+    const PackedTrees all = pack_trees(batch, by_tree),
+                      found = pack_trees(batch, by_tree, MaskedLeaves::dropped);
+    std::map<std::pair<int32_t, int64_t>, double> positive;
+    for (size_t t = 0; t < all.positive.size(); ++t)
+      positive[{all.target_tree[t], all.target_slot[t]}] = all.positive[t];
+    for (size_t t = 0; t < found.positive.size(); ++t)
+      EXPECT_NEAR(found.positive[t], (positive[{found.target_tree[t], found.target_slot[t]}]),
+                  1e-15);
+    dropped += all.sequence.size() - found.sequence.size();
+    if (HasFailure()) FAIL() << "seed " << seed;
+  }
+  EXPECT_GT(dropped, 0);
+}
+
 bool is_chain(const PackedSequence& sequence) {
   return sequence.positions.back() + 1 == sequence.size();
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <set>
 
 #include "base/error.h"
 #include "learn/importance_mask.h"
@@ -27,16 +28,19 @@ struct Outcome {
   ObjectiveStatistics statistics;
   at::Tensor gradients;
   size_t num_packs = 0;
+  int64_t packed_tokens = 0;
 };
 
 Outcome run(Decoder& decoder, const std::vector<TrainingTree>& batch,
-            const ObjectiveOptions& objective, const PackRunOptions& options) {
+            const ObjectiveOptions& objective, const PackRunOptions& options,
+            MaskedLeaves masked = MaskedLeaves::packed) {
   decoder.parameters().enable_gradients();
   decoder.parameters().zero_gradients();
-  const auto packs = make_packs(batch, leaf_weight(objective.kind), options);
+  const auto packs = make_packs(batch, leaf_weight(objective.kind), options, masked);
   Outcome outcome{.statistics = accumulate_gradients(decoder, packs, objective, 13.0, options),
                   .gradients = decoder.parameters().gradients().clone(),
                   .num_packs = packs.size()};
+  for (const PackedTrees& pack : packs) outcome.packed_tokens += pack.sequence.size();
   return outcome;
 }
 
@@ -81,6 +85,142 @@ TEST(Update, PackedEqualsTrajectoriesApartAndAnySplit) {
   }
   EXPECT_GT(most_packs, 3u);
   EXPECT_GT(sequence_ratios_over_packs, 3);
+}
+
+// Where nothing but the policy loss has a weight, masked trajectories are not run, and nothing of
+// the step is another for it.
+TEST(Update, MaskedTrajectoriesAreNotRunForNothing) {
+  Decoder decoder = tiny_decoder(at::kDouble, kVocab);
+  int64_t saved = 0, masked = 0;
+  for (uint64_t seed = 0; seed < 60; ++seed) {
+    RandomTrees random(seed, kVocab);
+    auto batch = random.batch(3, /*with_old=*/true, /*with_reference=*/true);
+    ObjectiveOptions objective = random_objective(random);
+    objective.importance_mask =
+        seed % 2 == 0 ? ImportanceMask::sequence : ImportanceMask::geometric;
+    mask_trajectories(batch, objective);
+    if (objective.kl_beta != 0 || objective.entropy_beta != 0) {
+      EXPECT_EQ(masked_leaves(objective), MaskedLeaves::packed);
+      objective.kl_beta = objective.entropy_beta = 0;
+    }
+    ASSERT_EQ(masked_leaves(objective), MaskedLeaves::dropped);
+    const PackRunOptions options = {.max_tokens = seed % 3 == 0 ? 12 : 100'000,
+                                    .packed = seed % 4 != 3};
+    const Outcome all = run(decoder, batch, objective, options);
+    Outcome found = run(decoder, batch, objective, options, MaskedLeaves::dropped);
+    count_masked(batch, objective, found.statistics);
+    EXPECT_LE(relative(found.gradients, all.gradients), 1e-14);
+    const ObjectiveStatistics &f = found.statistics, &e = all.statistics;
+    EXPECT_NEAR(f.loss, e.loss, 1e-15 * (1 + std::abs(e.loss)));
+    EXPECT_EQ(f.clipped_low, e.clipped_low);
+    EXPECT_EQ(f.clipped_high, e.clipped_high);
+    EXPECT_EQ(f.dual_clipped, e.dual_clipped);
+    EXPECT_EQ(f.tokens + f.masked, e.tokens);
+    EXPECT_EQ(f.compared, e.compared);
+    EXPECT_EQ(f.masked, e.masked);
+    EXPECT_EQ(f.mismatch_outside, e.mismatch_outside);
+    EXPECT_EQ(f.mismatch_max, e.mismatch_max);
+    EXPECT_NEAR(f.mismatch_sum, e.mismatch_sum, 1e-12 * (1 + e.mismatch_sum));
+    EXPECT_NEAR(f.importance_sum, e.importance_sum, 1e-12 * (1 + e.importance_sum));
+    saved += all.packed_tokens - found.packed_tokens;
+    masked += f.masked;
+    if (HasFailure()) FAIL() << "seed " << seed;
+  }
+  EXPECT_GT(saved, 100);
+  EXPECT_GT(masked, 100);
+}
+
+// The same step by `update`, also where nothing is left to run.
+TEST(Update, DropsMaskedTrajectoriesByItself) {
+  Decoder decoder = tiny_decoder(at::kDouble, kVocab);
+  AdamW optimizer = make_optimizer(decoder, {});
+  RandomTrees random(4, kVocab);
+  auto batch = random.batch(3, /*with_old=*/true);
+  ObjectiveOptions objective{.importance_mask = ImportanceMask::sequence};
+  const auto step = [&](bool mask) {
+    for (TrainingTree& training : batch) training.masked.assign(training.leaves.size(), mask);
+    return update(decoder, optimizer, batch, objective, 9, /*learning_rate=*/0.0, {});
+  };
+  const UpdateReport all = step(false), none = step(true);
+  EXPECT_GT(all.packed_tokens, 0);
+  EXPECT_EQ(none.packed_tokens, 0);
+  EXPECT_EQ(none.trajectory_tokens, all.trajectory_tokens);
+  EXPECT_EQ(none.objective.masked, all.trajectory_tokens);
+  EXPECT_EQ(none.objective.compared, all.objective.compared);
+  EXPECT_GT(all.step.gradient_norm, 0);
+  EXPECT_EQ(none.step.gradient_norm, 0);
+  EXPECT_FALSE(none.step.skipped);
+  objective.entropy_beta = 0.1;
+  EXPECT_EQ(step(true).packed_tokens, all.packed_tokens);
+}
+
+// Trajectories without any loss count in divisors of trajectories, not in those of tokens: as
+// trajectories of advantage 0 the former, as if they were not there the latter.
+TEST(Update, WhatIsLeftOutCountsAsATrajectory) {
+  Decoder decoder = tiny_decoder(at::kDouble, kVocab);
+  AdamW optimizer = make_optimizer(decoder, {});
+  for (const Objective kind :
+       {Objective::dapo, Objective::grpo, Objective::dr_grpo, Objective::bnpo, Objective::gspo}) {
+    RandomTrees random(7, kVocab);
+    const SearchTree& tree = random.tree(12, 4);
+    TrainingTree whole{.tree = &tree,
+                       .leaves = tree.leaves(),
+                       .advantages = std::vector<double>(tree.leaves().size(), 0.0)};
+    ASSERT_GT(whole.leaves.size(), 3u);
+    TrainingTree part{.tree = &tree};
+    int64_t kept_tokens = 0;
+    for (size_t i = 0; i < whole.leaves.size(); ++i) {
+      if (i % 3 == 1) {
+        ++part.left_out;
+        continue;
+      }
+      whole.advantages[i] = i % 2 == 0 ? 1 : -0.5;
+      part.leaves.push_back(whole.leaves[i]);
+      part.advantages.push_back(whole.advantages[i]);
+      kept_tokens += tree.path_tokens(whole.leaves[i]);
+    }
+    const auto gradients = [&](const TrainingTree& training) {
+      update(decoder, optimizer, {&training, 1}, {.kind = kind}, 9, /*learning_rate=*/0.0, {});
+      return decoder.parameters().gradients().clone();
+    };
+    int64_t all_tokens = 0;
+    for (const int32_t leaf : whole.leaves) all_tokens += tree.path_tokens(leaf);
+    const bool by_tokens = kind == Objective::dapo || kind == Objective::bnpo;
+    const double scale =
+        by_tokens ? static_cast<double>(all_tokens) / static_cast<double>(kept_tokens) : 1.0;
+    EXPECT_GT(all_tokens, kept_tokens);
+    EXPECT_LT(relative(gradients(part), scale * gradients(whole)), 1e-12) << static_cast<int>(kind);
+  }
+  const SearchTree empty({2}, 3);
+  const TrainingTree nothing{.tree = &empty, .left_out = 3};
+  const UpdateReport report = update(decoder, optimizer, {&nothing, 1}, {}, 9, 1e-3, {});
+  EXPECT_EQ(report.trajectories, 0);
+  EXPECT_TRUE(report.step.skipped);
+}
+
+// However they are run, and cut into packs.
+TEST(Update, UniqueTokensAreThoseOfTheTrees) {
+  Decoder decoder = tiny_decoder(at::kDouble, kVocab);
+  AdamW optimizer = make_optimizer(decoder, {});
+  for (uint64_t seed = 0; seed < 10; ++seed) {
+    RandomTrees random(seed, kVocab);
+    const auto batch = random.batch(3);
+    std::set<std::pair<const SearchTree*, int64_t>> slots;
+    for (const TrainingTree& training : batch) {
+      for (const int32_t leaf : training.leaves) {
+        const auto path = training.tree->path(leaf);
+        const auto used = training.tree->path_used_tokens(leaf);
+        for (size_t n = 1; n < path.size(); ++n)
+          for (int32_t offset = 0; offset < used[n]; ++offset)
+            slots.emplace(training.tree, path[n] * training.tree->segment_tokens() + offset);
+      }
+    }
+    for (const PackRunOptions& options :
+         {PackRunOptions{}, PackRunOptions{.max_tokens = 12}, PackRunOptions{.packed = false}}) {
+      const UpdateReport report = update(decoder, optimizer, batch, {}, 9, 0.0, options);
+      EXPECT_EQ(report.unique_tokens, std::ssize(slots)) << seed;
+    }
+  }
 }
 
 TEST(Update, RecomputedLogprobsAreThoseOfTheTrajectories) {

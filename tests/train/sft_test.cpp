@@ -11,6 +11,7 @@
 #include "dense_forward.h"
 #include "support/expect_error.h"
 #include "support/faulty_file_system.h"
+#include "support/recording_terminal.h"
 #include "support/temporary_directory.h"
 #include "tiny_model.h"
 
@@ -114,10 +115,8 @@ TEST(Sft, FirstLossAndEvaluationAreThoseOfTheExamples) {
   const TinySft run;
   const SftSummary summary = run.train();
   const SupervisedScore test = direct_score(run.model, TinySft::texts(100, kTestExamples));
-  ASSERT_TRUE(summary.first);
-  EXPECT_NEAR(summary.first->loss, test.loss, 1e-9);
-  EXPECT_NEAR(summary.first->token_accuracy, test.token_accuracy, 1e-12);
-  EXPECT_EQ(summary.first->tokens, test.tokens);
+  EXPECT_NEAR(summary.state.first_loss, test.loss, 1e-9);
+  EXPECT_NEAR(summary.state.first_token_accuracy, test.token_accuracy, 1e-12);
 
   QueryOrder order(kTrainExamples, 1);  // train.seed
   const auto all = TinySft::texts(0, kTrainExamples);
@@ -125,7 +124,8 @@ TEST(Sft, FirstLossAndEvaluationAreThoseOfTheExamples) {
   for (int64_t i = 0; i < 3; ++i) batch.push_back(all[static_cast<size_t>(order.at(i).query)]);
   const SupervisedScore first = direct_score(run.model, batch);
   const std::vector<Json> lines = run.metrics();
-  EXPECT_EQ(lines[0].at("eval/loss"), summary.first->loss);
+  EXPECT_EQ(lines[0].at("eval/loss"), summary.state.first_loss);
+  EXPECT_EQ(lines[0].at("eval/response_tokens"), test.tokens);
   EXPECT_EQ(lines[1].at("step"), 1);
   EXPECT_NEAR(lines[1].at("loss").get<double>(), first.loss, 1e-9);
   EXPECT_EQ(lines[1].at("update/response_tokens"), first.tokens);
@@ -137,8 +137,8 @@ TEST(Sft, LearnsTheExamplesAndKeepsTheBest) {
   run.options.train.max_steps = 60;
   run.options.evaluate.every = 20;
   const SftSummary summary = run.train();
-  EXPECT_LT(summary.last->loss, 0.5 * summary.first->loss);
-  EXPECT_GT(summary.last->token_accuracy, summary.first->token_accuracy);
+  EXPECT_LT(summary.last->loss, 0.5 * summary.state.first_loss);
+  EXPECT_GT(summary.last->token_accuracy, summary.state.first_token_accuracy);
   double best = std::numeric_limits<double>::infinity();
   int64_t best_step = -1;
   for (const Json& line : run.metrics())
@@ -184,7 +184,7 @@ TEST(Sft, GoesOnBitByBitAfterAnInterrupt) {
   for (const std::string dtype : {"float64", "bfloat16", "float16"}) {
     TinySft whole;
     whole.options.model.dtype = dtype;
-    whole.train();
+    const TrainState expected = whole.train().state;
     for (const int64_t steps : {1, 3}) {
       SCOPED_TRACE(fmt::format("{} {}", dtype, steps));
       TinySft run;
@@ -193,7 +193,10 @@ TEST(Sft, GoesOnBitByBitAfterAnInterrupt) {
       const SftSummary summary = run.train(RunStart::fresh, [&] { return --left == 0; });
       EXPECT_TRUE(summary.interrupted);
       EXPECT_EQ(summary.state.step, steps);
-      EXPECT_EQ(run.resume().state.step, 5);
+      const TrainState found = run.resume().state;
+      EXPECT_EQ(found.step, 5);
+      EXPECT_EQ(found.first_loss, expected.first_loss);
+      EXPECT_EQ(found.first_token_accuracy, expected.first_token_accuracy);
       expect_same(run, whole);
     }
   }
@@ -294,8 +297,104 @@ TEST(Sft, WhatCannotBeLearnedIsNamed) {
   {
     TinySft run;
     run.options.optimizer.learning_rate = 1e300;
-    EXPECT_THAT(error_of([&] { run.train(); }), HasSubstr("optimizer.learning_rate"));
+    run.options.train.max_steps = 20;
+    EXPECT_THAT(error_of([&] { run.train(); }),
+                AllOf(HasSubstr("10 updates in a row had a gradient that is not finite"),
+                      HasSubstr("a lower optimizer.learning_rate,")));
   }
+}
+
+// A model that makes nothing finite of a text with "/" in it.
+void poison(const TinySft& run) {
+  ModelConfig config = run.model.decoder.config();
+  config.tie_embeddings = false;
+  config.config_json["tie_word_embeddings"] = false;
+  const Decoder decoder = Decoder::random(config, 1, at::kCPU, at::kDouble);
+  for (const auto& [name, tensor] : decoder.parameters().named_tensors()) {
+    if (name.find("embed_tokens") == std::string::npos) continue;
+    at::Tensor row = tensor[run.model.encode("/").back()];
+    row.fill_(std::numeric_limits<double>::quiet_NaN());
+  }
+  decoder.save(run.model.directory.path(), at::kDouble);
+}
+
+const std::string kPoisoned =
+    dump_json(Json{{"prompt", "8/2="}, {"response", "4"}}) + "\n";  // a line of its own
+
+TEST(Sft, AnUpdateWhoseGradientIsNotFiniteIsSkipped) {
+  TinySft run;
+  const std::string path = run.options.sft.train.at(0);
+  write_file_atomically(path, read_file(path) + kPoisoned);
+  poison(run);
+  RecordingTerminal screen(false);
+  TrainState state;
+  {
+    const ScopedTerminal scope(screen.terminal());
+    state = run.train().state;
+  }
+  EXPECT_EQ(state.step, 5);
+  EXPECT_THAT(screen.written(), AllOf(HasSubstr("an update was skipped: its gradient's norm is nan "
+                                                "(examples: "),
+                                      HasSubstr("train.jsonl, line 8")));
+  QueryOrder order(kTrainExamples + 1, 1);  // train.seed
+  int64_t skipped = 0;
+  for (const Json& line : run.metrics()) {
+    if (line.contains("eval/loss")) {
+      EXPECT_TRUE(line.at("eval/loss").is_number());
+    }
+    if (!line.contains("learning_rate")) continue;
+    const int64_t end = 3 * line.at("step").get<int64_t>();
+    bool poisoned = false;
+    for (int64_t i = end - 3; i < end; ++i) poisoned |= order.at(i).query == kTrainExamples;
+    EXPECT_EQ(line.at("update/skipped"), poisoned ? 1 : 0);
+    EXPECT_EQ(line.contains("loss"), !poisoned);
+    EXPECT_EQ(line.contains("grad_norm"), !poisoned);
+    skipped += poisoned;
+  }
+  EXPECT_GT(skipped, 0);
+  EXPECT_EQ(state.skipped.total, skipped);
+}
+
+TEST(Sft, SkippedUpdatesInARowEndTheRun) {
+  TinySft run;
+  write_file_atomically(run.options.sft.train.at(0), kPoisoned);
+  poison(run);
+  run.options.train.max_skipped_updates = 3;
+  run.options.train.keep_checkpoints = 9;
+  EXPECT_THAT(error_of([&] { run.train(); }),
+              AllOf(HasSubstr("3 updates in a row had a gradient that is not finite"),
+                    HasSubstr(run.path("checkpoints/step-000003")),
+                    HasSubstr("goes on with the next examples")));
+  EXPECT_EQ(read_file(run.path("checkpoints/step-000003/model.safetensors")),
+            read_file(run.path("checkpoints/step-000000/model.safetensors")));
+  EXPECT_EQ(run.resume().state.skipped.total, 5);  // two steps are left
+}
+
+// Before anything of the model is read.
+TEST(Sft, TheFolderOfARunIsNotTakenForAnother) {
+  TinySft run;
+  run.train();
+  run.options.model.path = run.directory / "no such model";
+  EXPECT_THAT(error_of([&] { run.train(); }),
+              AllOf(HasSubstr("holds a run already"),
+                    HasSubstr("treepo sft --resume " + run.options.train.run_dir + ";")));
+}
+
+TEST(Sft, OptionsWithoutEffectAreNamed) {
+  const auto warnings_of = [](const TinySft& run) {
+    RecordingTerminal screen(false);
+    const ScopedTerminal scope(screen.terminal());
+    run.train();
+    return screen.written();
+  };
+  TinySft run;
+  EXPECT_EQ(warnings_of(run).find("does not read"), std::string::npos);
+  TinySft other;
+  other.options.evaluate.samples = 9;
+  other.options.update.packed = false;
+  EXPECT_THAT(warnings_of(other),
+              HasSubstr("supervised training does not read update.packed, evaluate.samples\n"));
+  EXPECT_EQ(other.metrics(), run.metrics());
 }
 
 }  // namespace

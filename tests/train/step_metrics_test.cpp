@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "train/batch_collector.h"
 
@@ -36,8 +39,8 @@ Verdict with_parts(std::vector<double> parts, VerifierFailure failure = Verifier
   return verdict;
 }
 
-Metrics metrics_of(const CollectedBatch& batch) {
-  return step_metrics(batch, {}, {}, {}, 0, {}, 1);
+Metrics metrics_of(const CollectedBatch& batch, const BatchUpdate& update = {}) {
+  return step_metrics(batch, update, {}, {}, 0, {}, 1);
 }
 
 TEST(StepMetrics, PartsOfARewardAreLoggedApart) {
@@ -100,6 +103,119 @@ TEST(StepMetrics, CountsResponsesThatCouldNotBeJudged) {
   EXPECT_EQ(value_of(metrics, "verify/timeouts"), 3);
   EXPECT_EQ(value_of(metrics, "verify/errors"), 1);
   EXPECT_EQ(value_of(metrics, "verify/deaths"), 1);
+}
+
+// 100 tokens, of which each statistic counts another number.
+UpdateReport report_of_100_tokens() {
+  return {.objective = {.loss = 0.5,
+                        .tokens = 100,
+                        .clipped_low = 1,
+                        .clipped_high = 2,
+                        .dual_clipped = 3,
+                        .ratio_sum = 105,
+                        .ratio_max = 1.5,
+                        .entropy_sum = 60,
+                        .kl_sum = 7,
+                        .kl_tokens = 100,
+                        .compared = 100,
+                        .masked = 4,
+                        .importance_sum = 98,
+                        .mismatch_sum = 9,
+                        .mismatch_max = 0.25,
+                        .mismatch_outside = 10},
+          .step = {.gradient_norm = 2},
+          .trajectory_tokens = 100,
+          .unique_tokens = 50,
+          .packed_tokens = 70};
+}
+
+void expect_values(const Metrics& metrics, const std::map<std::string, double>& expected) {
+  for (const auto& [name, value] : expected) {
+    const std::optional<double> found = value_of(metrics, name);
+    ASSERT_TRUE(found) << name;
+    EXPECT_DOUBLE_EQ(*found, value) << name;
+  }
+}
+
+TEST(StepMetrics, TrustMetricsAreMeansOverTheTokensOfTheUpdates) {
+  BatchUpdate update;
+  update.add(report_of_100_tokens(), /*weights_as_sampled=*/true);
+  UpdateReport second = report_of_100_tokens();
+  second.objective = {.loss = 1.5,
+                      .tokens = 300,
+                      .clipped_low = 7,
+                      .clipped_high = 18,
+                      .ratio_sum = 335,
+                      .ratio_max = 1.25,
+                      .entropy_sum = 20,
+                      .kl_sum = 9,
+                      .kl_tokens = 300,
+                      .compared = 500,  // 200 that were masked and not run
+                      .masked = 8,
+                      .mismatch_sum = 1000,
+                      .mismatch_max = 3,
+                      .mismatch_outside = 300};
+  second.step.gradient_norm = 6;
+  update.add(second, /*weights_as_sampled=*/false);
+  expect_values(metrics_of({}, update), {{"loss", 1},
+                                         {"grad_norm", 4},
+                                         {"grad_norm_max", 6},
+                                         {"clip_ratio/low_mean", 0.02},
+                                         {"clip_ratio/high_mean", 0.05},
+                                         {"clip_ratio/dual_mean", 0.0075},
+                                         {"ratio/mean", 1.1},
+                                         {"ratio/max", 1.5},
+                                         {"entropy", 0.2},
+                                         {"kl", 0.04},
+                                         {"mismatch/mean", 0.09},
+                                         {"mismatch/max", 0.25},
+                                         {"mismatch/outside", 0.1},
+                                         {"mismatch/importance_mean", 0.98},
+                                         {"mismatch/masked", 0.02},
+                                         {"update/steps", 2},
+                                         {"update/skipped", 0},
+                                         {"update/trajectory_tokens", 200},
+                                         {"update/unique_tokens", 100},
+                                         {"update/packed_tokens", 140}});
+}
+
+// Its statistics are those of what went wrong.
+TEST(StepMetrics, ASkippedUpdateCountsAsWorkOnly) {
+  BatchUpdate update;
+  UpdateReport skipped = report_of_100_tokens();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  skipped.step = {.gradient_norm = nan, .skipped = true};
+  skipped.objective = {.loss = nan, .tokens = 100, .ratio_sum = nan, .entropy_sum = nan};
+  update.add(skipped, true);
+  const Metrics none = metrics_of({}, update);
+  for (const auto& [name, value] : none.values())
+    EXPECT_FALSE(name == "loss" || name == "grad_norm" || name.starts_with("mismatch/")) << name;
+  update.add(report_of_100_tokens(), true);
+  expect_values(metrics_of({}, update), {{"loss", 0.5},
+                                         {"grad_norm", 2},
+                                         {"ratio/mean", 1.05},
+                                         {"entropy", 0.6},
+                                         {"mismatch/mean", 0.09},
+                                         {"update/steps", 2},
+                                         {"update/skipped", 1},
+                                         {"update/packed_tokens", 140}});
+}
+
+TEST(StepMetrics, TheStepsLineShowsWhatWasMeasured) {
+  BatchUpdate update;
+  EXPECT_NE(step_line(2, 9, metrics_of({}, update)).find("entropy –  grad norm –"),
+            std::string::npos);
+  update.add(report_of_100_tokens(), true);
+  EXPECT_NE(step_line(2, 9, metrics_of({}, update)).find("entropy 0.600  grad norm 2.000"),
+            std::string::npos);
+}
+
+TEST(StepMetrics, WithoutAReferenceThereIsNoKl) {
+  BatchUpdate update;
+  UpdateReport report = report_of_100_tokens();
+  report.objective.kl_tokens = 0;
+  update.add(report, true);
+  EXPECT_EQ(value_of(metrics_of({}, update), "kl"), std::nullopt);
 }
 
 }  // namespace

@@ -86,7 +86,6 @@ TEST(Trainer, WritesOneLineOfMetricsForEachStepAndEvaluation) {
                                            "ratio/mean",
                                            "ratio/max",
                                            "entropy",
-                                           "kl",
                                            "mismatch/mean",
                                            "mismatch/max",
                                            "mismatch/outside",
@@ -215,37 +214,6 @@ TEST(Trainer, SamplesAreWrittenForAsManyQueriesAsAskedFor) {
   EXPECT_THAT(steps_of(run.lines("samples.jsonl")), ElementsAre(1, 1, 1, 2, 2, 2, 3, 3, 3));
 }
 
-// Before the weights change, sampler and trainer say the same; afterwards the ratio shows that they
-// did, and the mismatch still tells of the same weights only.
-TEST(Trainer, SamplerAndTrainerAgreeInTheFirstUpdate) {
-  for (const bool recompute : {false, true}) {
-    TinyRun run;
-    run.options.update.recompute_old_logprobs = recompute;
-    run.options.sampling = {.temperature = 0.7, .top_p = 0.95};
-    run.train();
-    for (const Json& line : run.steps()) {
-      ASSERT_EQ(line["update/steps"], 2);
-      EXPECT_GT(line["mismatch/max"].get<double>(), 0.0);
-      EXPECT_LT(line["mismatch/max"].get<double>(), 1e-9);
-      EXPECT_LE(line["mismatch/mean"].get<double>(), line["mismatch/max"].get<double>());
-      EXPECT_EQ(line["mismatch/outside"], 0);
-      EXPECT_GT(line["ratio/max"].get<double>(), 1.001);  // of the second update
-    }
-  }
-}
-
-TEST(Trainer, RecomputedOldLogProbsGiveTheSameUpdate) {
-  TinyRun sampled, recomputed;
-  recomputed.options.update.recompute_old_logprobs = true;
-  recomputed.options.objective.importance_cap = 2;  // an error where they were not recomputed
-  sampled.train();
-  recomputed.train();
-  const Json a = sampled.steps()[0], b = recomputed.steps()[0];
-  for (const std::string key : {"loss", "grad_norm", "ratio/mean", "ratio/max", "entropy"})
-    EXPECT_NEAR(a[key].get<double>(), b[key].get<double>(), 1e-9) << key;
-  EXPECT_NEAR(b["mismatch/importance_mean"].get<double>(), 1, 1e-9);
-}
-
 TEST(Trainer, MakesSeveralUpdatesOfABatch) {
   for (const int64_t updates : {1, 2, 4}) {
     TinyRun run;
@@ -278,6 +246,12 @@ TEST(Trainer, ABatchWithNothingToLearnSkipsTheUpdateAndSaysSo) {
   }
   EXPECT_THAT(screen.written(), HasSubstr("warning: step 2: no update: there is nothing to learn"));
   for (const Json& line : run.steps()) {
+    for (const std::string& key : keys_of(line)) {
+      EXPECT_FALSE(key == "loss" || key.starts_with("grad_norm") || key == "entropy" ||
+                   key.starts_with("ratio/") || key.starts_with("clip_ratio/") ||
+                   key.starts_with("mismatch/") || key == "speed/update_packed_tokens_per_s")
+          << key;
+    }
     EXPECT_EQ(line["update/steps"], 0);
     EXPECT_EQ(line["sampling/queries_kept"], 0);
     EXPECT_EQ(line["sampling/queries_dropped"], 12);
@@ -316,7 +290,7 @@ TEST(Trainer, TheReferenceIsTheFirstModel) {
   without.options.update.updates_per_batch = 1;
   without.train();
   EXPECT_FALSE(posix_file_system().exists(without.path("reference")));
-  EXPECT_EQ(without.steps()[1]["kl"], 0);
+  for (const Json& line : without.steps()) EXPECT_FALSE(line.contains("kl"));
 }
 
 // After a reset the policy is its own reference: the KL term of the next step begins at zero again.
@@ -379,16 +353,6 @@ TEST(Trainer, RunsWithEveryObjectiveAndAdvantage) {
   for (size_t i = 0; i < kEnumNames<AdvantageKind>.size(); ++i)
     different.insert(final_weights(Objective::dapo, static_cast<AdvantageKind>(i)));
   EXPECT_GE(different.size(), kEnumNames<AdvantageKind>.size() - 2);
-}
-
-TEST(Trainer, TokensThatSamplerAndTrainerDisagreeOnAreMasked) {
-  TinyRun run;
-  run.options.update.recompute_old_logprobs = true;
-  run.options.objective.importance_mask = ImportanceMask::geometric;
-  run.options.objective.importance_mask_low = 0.99;
-  run.options.objective.importance_mask_high = 1.01;
-  run.train();
-  for (const Json& line : run.steps()) EXPECT_EQ(line["mismatch/masked"], 0);
 }
 
 TEST(Trainer, EpochsEndARun) {

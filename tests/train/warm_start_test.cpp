@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <vector>
 
 #include "dense_forward.h"
@@ -104,7 +105,25 @@ TEST(WarmStart, TheSameSeedGivesTheSameWeights) {
   EXPECT_FALSE(at::equal(first.decoder.parameters().values(), other.decoder.parameters().values()));
 }
 
-TEST(WarmStart, ALossThatIsNotFiniteIsAnError) {
+// Nothing is learned of weights that are no numbers; the eleventh update is not tried.
+TEST(WarmStart, SkippedUpdatesInARowAreAnError) {
+  TinyModel model;
+  model.decoder.parameters().values().fill_(std::numeric_limits<double>::quiet_NaN());
+  RunOptions options = warm_options(20);
+  std::vector<WarmStartProgress> reports;
+  const std::string error = error_of([&] {
+    warm_start(model.decoder, model.tokenizer, options, kCarryEosId,
+               [&](const WarmStartProgress& report) { reports.push_back(report); });
+  });
+  EXPECT_NE(error.find("10 updates of the warm start in a row"), std::string::npos) << error;
+  ASSERT_EQ(reports.size(), 10u);
+  for (const WarmStartProgress& report : reports) {
+    EXPECT_TRUE(report.skipped);
+    EXPECT_EQ(report.skipped_updates, report.step);
+  }
+}
+
+TEST(WarmStart, ARateThatIsFarTooHighIsAnError) {
   TinyModel model;
   RunOptions options = warm_options(20);
   options.warm_start.learning_rate = 1e300;
