@@ -32,10 +32,12 @@ int64_t divide_up(int64_t a, int64_t b) {
 int64_t trees_at_first(const RunOptions& options, const RunPlan& plan) {
   const int64_t paths = largest_first_split(options.rollout, {.trees = plan.num_queries});
   const int64_t branches = options.rollout.sequential ? 1 : options.rollout.branching_factor;
-  const int64_t path_pages = branches * divide_up(options.rollout.segment_tokens, plan.page_tokens);
+  const int64_t segment = std::min(options.rollout.segment_tokens, plan.response_tokens);
+  const int64_t next_pages =
+      std::min(paths * branches, plan.width) * divide_up(segment, plan.page_tokens);
   const int64_t prompt_pages = divide_up(plan.prompt_tokens, plan.page_tokens);
   const int64_t by_rows = divide_up(plan.max_rows, paths);
-  const int64_t by_pages = (plan.pool_pages - prompt_pages) / (paths * path_pages);
+  const int64_t by_pages = (plan.pool_pages - prompt_pages) / next_pages;
   return std::clamp<int64_t>(std::min(by_rows, by_pages), 1, plan.num_queries);
 }
 

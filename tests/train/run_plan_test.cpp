@@ -248,7 +248,8 @@ TEST(RunPlan, KnowsHowManyTreesBeginTogether) {
   std::vector<Query> queries(20);
   for (size_t i = 0; i < queries.size(); ++i) queries[i] = {.id = i, .prompt = {1, 2, 3, 4, 5}};
   for (const auto& [rows, first, cache_mib] :
-       {std::tuple(16, 2, 8), std::tuple(16, 1, 8), std::tuple(16, 8, 8), std::tuple(64, 1, 1)}) {
+       {std::tuple(16, 2, 8), std::tuple(16, 1, 8), std::tuple(16, 8, 8), std::tuple(64, 1, 1),
+        std::tuple(200, 8, 1), std::tuple(200, 2, 1)}) {
     options.engine = {
         .max_rows = rows, .max_step_tokens = 512, .page_tokens = 32, .cache_mib = cache_mib};
     options.rollout.first_split_min = options.rollout.first_split_max = first;
