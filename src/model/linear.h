@@ -25,9 +25,9 @@ struct LinearGradients {
 enum class ResultUse { read, backward_only };
 
 // x · weightᵀ + bias + residual; with ResultUse::backward_only its numbers may be anything, for it
-// is not computed where that can be saved. Backward adds to `gradients` of half-width parameters, where
-// they are given, without rounding and without a tensor of the weight's size; but for CPUs with
-// bfloat16 instructions, where autograd rounds them.
+// is not computed where that can be saved. Backward adds to `gradients` of half-width parameters,
+// where they are given, without rounding and without a tensor of the weight's size; but for CPUs
+// with bfloat16 instructions, where autograd rounds them.
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias = {},
                   const at::Tensor& residual = {}, KernelChoice kernels = KernelChoice::best,
                   const LinearGradients& gradients = {}, ResultUse use = ResultUse::read);

@@ -26,7 +26,7 @@ struct MemoryModel {
 
   int64_t parameters() const;
   int64_t trained_parameters() const;  // the adapters', if there are any
-  int64_t weight_bytes() const;  // with the adapters
+  int64_t weight_bytes() const;        // with the adapters
   int64_t rope_table_bytes() const;
   int64_t key_value_bytes_per_token() const;
 
