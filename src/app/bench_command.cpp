@@ -50,6 +50,9 @@ RunOptions bench_options(const BenchFlags& flags) {
   if (!flags.reward.empty() && flags.source.prompts.empty())
     throw Error("--reward judges answers, and drawn prompts have none",
                 "give --prompts FILE with an \"answer\" on each line");
+  if (!flags.reward.empty() && options.model.path.empty())
+    throw Error("--reward judges texts, and a model with random weights has no tokenizer",
+                "give a model that has one: --model DIR");
   if (flags.reward.empty() && needs_leaf_scores(options.rollout))
     throw Error(
         "rollout.divergence or rollout.prune goes by the value of paths, which a verifier tells, "

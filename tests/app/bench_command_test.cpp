@@ -170,7 +170,13 @@ TEST(BenchCommand, WrongSettingsAreErrors) {
       {bench + Words{"quickstart", "--model", "x"},
        kExitUsage,
        {"one of --model and --random-model"}},
-      {bench + Words{"quickstart", "--prompts", "x"}, kExitError, {"--model DIR"}},
+      {bench + Words{"quickstart", "--prompts", "x"} +
+           sets({"rollout.segment_tokens=4", "rollout.depth=2"}),
+       kExitError,
+       {"x: "}},
+      {bench + Words{"quickstart", "--prompts", "x", "--reward", "exact"},
+       kExitError,
+       {"--reward", "tokenizer", "--model DIR"}},
       {bench + Words{"quickstart", "--shapes", "3x4"} +
            sets({"rollout.segment_tokens=4", "rollout.depth=2"}),
        kExitError,
