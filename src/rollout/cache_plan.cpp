@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/arithmetic.h"
 #include "base/error.h"
 
 namespace treepo {
@@ -9,10 +10,6 @@ namespace treepo {
 namespace {
 
 constexpr int64_t kMib = int64_t{1} << 20;
-
-int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
 
 }  // namespace
 

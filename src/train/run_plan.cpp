@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/arithmetic.h"
 #include "model/device.h"  // is_checked_device
 #include "rollout/cache_plan.h"
 #include "tree/budget.h"
@@ -22,10 +23,6 @@ void plan_pages(const RunOptions& options, RunPlan& plan) {
   plan.tree_mib = cache_mib_for(plan.tree_pages, plan.page_bytes);
   plan.all_mib = cache_mib_for(plan.all_pages, plan.page_bytes);
   plan.pool = plan.pool_pages * plan.page_bytes;
-}
-
-int64_t divide_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
 }
 
 // Trees enter while paths are fewer than rows and pages are at hand: Scheduler::may_admit.

@@ -113,12 +113,16 @@ TEST(CheckedStepModel, ChecksDrawsOfEveryKind) {
   }
 }
 
+// The model and a copy of its own, brought up to date before every rollout.
+CheckedStepModel beside_its_copy(const Decoder& decoder) {
+  const auto copy = std::make_shared<Decoder>(decoder.copy_on(at::kCPU));
+  return {std::make_unique<TreeStepModel>(decoder), std::make_unique<TreeStepModel>(*copy),
+          [&decoder, copy] { copy->take_weights(decoder); }};
+}
+
 TEST(CheckedStepModel, ASecondCopyFollowsTheWeights) {
   Decoder decoder = tiny(at::kFloat);
-  const auto copy = std::make_shared<Decoder>(decoder.copy_on(at::kCPU));
-  CheckedStepModel checked(std::make_unique<TreeStepModel>(decoder),
-                           std::make_unique<TreeStepModel>(*copy),
-                           [&decoder, copy] { copy->take_weights(decoder); });
+  CheckedStepModel checked = beside_its_copy(decoder);
   greedy_decode(checked, kPrompts, 2);
   decoder.parameters().values().mul_(1.25);  // an update
   greedy_decode(checked, kPrompts, 2);       // allocates pages, as every rollout does
@@ -126,7 +130,7 @@ TEST(CheckedStepModel, ASecondCopyFollowsTheWeights) {
   EXPECT_EQ(checked.largest_share(), 0);  // the same weights by the same kernels
 }
 
-// Adapters whose B is not 0 any more.
+// With adapters whose B is not 0.
 Decoder adapted(double up) {
   Decoder decoder = tiny(at::kFloat);
   decoder.add_adapters({.rank = 2, .targets = {"q_proj", "down_proj"}}, "base", 1);
@@ -137,10 +141,7 @@ Decoder adapted(double up) {
 
 TEST(CheckedStepModel, ASecondCopyFollowsTheAdapters) {
   Decoder decoder = adapted(0.5);
-  const auto copy = std::make_shared<Decoder>(decoder.copy_on(at::kCPU));
-  CheckedStepModel checked(std::make_unique<TreeStepModel>(decoder),
-                           std::make_unique<TreeStepModel>(*copy),
-                           [&decoder, copy] { copy->take_weights(decoder); });
+  CheckedStepModel checked = beside_its_copy(decoder);
   greedy_decode(checked, kPrompts, 2);
   decoder.trainable().values().mul_(1.25);  // an update
   greedy_decode(checked, kPrompts, 2);
