@@ -60,6 +60,15 @@ class TinyRun {
   }
   std::string path(const std::string& name) const { return join_path(options.train.run_dir, name); }
 
+  // Of the model: every path goes on to the longest response.
+  void forget_end_of_sequence() const {
+    const std::string config = model.directory / "config.json";
+    Json fields = read_json_file(config);
+    fields.erase("eos_token_id");
+    write_file_atomically(config, fields.dump());
+    posix_file_system().remove(model.directory / "generation_config.json");
+  }
+
   TrainSummary train(
       Trainer::Start start = Trainer::Start::fresh,
       const std::function<bool()>& stop = [] { return false; }) const {

@@ -150,10 +150,7 @@ TEST(TrainerErrors, GradientsThatAreNotFiniteEndTheRun) {
 
 TEST(TrainerErrors, AWarmStartNeedsAnEndOfSequence) {
   TinyRun run;
-  Json config = read_json_file(run.model.directory / "config.json");
-  config.erase("eos_token_id");
-  write_file_atomically(run.model.directory / "config.json", config.dump());
-  posix_file_system().remove(run.model.directory / "generation_config.json");
+  run.forget_end_of_sequence();
   run.options.data.kind = "carry";
   run.options.reward.kind = "carry";
   run.options.warm_start.steps = 1;

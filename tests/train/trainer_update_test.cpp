@@ -168,10 +168,7 @@ TEST(TrainerUpdate, TrajectoriesThatWereCutOffCanBeLeftOut) {
 // A model that knows no end: everything is cut off.
 TEST(TrainerUpdate, WhereAllWasCutOffThereIsNoUpdate) {
   TinyRun run;
-  Json config = read_json_file(run.model.directory / "config.json");
-  config.erase("eos_token_id");
-  write_file_atomically(run.model.directory / "config.json", config.dump());
-  posix_file_system().remove(run.model.directory / "generation_config.json");
+  run.forget_end_of_sequence();
   run.options.objective.mask_truncated = true;
   run.options.objective.kl_beta = 0.1;
   run.options.update.recompute_old_logprobs = true;
