@@ -3,6 +3,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 
 #include "base/threads.h"  // threads_for_work
@@ -40,6 +41,23 @@ void parallel_tasks(int64_t count, int64_t operations, const Body& body) {
   }
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
   for (int64_t task = 0; task < count; ++task) body(task);
+}
+
+// As parallel_tasks, but half of the threads begin with the first tasks, half with the last ones.
+template <typename Body>
+void parallel_from_both_ends(int64_t count, int64_t operations, const Body& body) {
+  const int threads = threads_for(count, operations);
+  if (threads == 1) {
+    for (int64_t task = 0; task < count; ++task) body(task);
+    return;
+  }
+  std::atomic<int64_t> taken{0}, from_front{0}, from_back{0};
+#pragma omp parallel num_threads(threads)
+  {
+    const bool at_front = omp_get_thread_num() % 2 == 0;
+    while (taken.fetch_add(1) < count)
+      body(at_front ? from_front.fetch_add(1) : count - 1 - from_back.fetch_add(1));
+  }
 }
 
 }  // namespace treepo

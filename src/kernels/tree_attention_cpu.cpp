@@ -2,9 +2,11 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numbers>
 #include <utility>
 #include <vector>
 
+#include "base/error.h"
 #include "kernels/aligned_vector.h"
 #include "kernels/bfloat16.h"
 #include "kernels/isa.h"
@@ -29,7 +31,7 @@ class TreeAttention {
                 const S* keys, const S* values)
       : plan_(plan),
         work_(work),
-        scale_(scale),
+        scale_(scale * std::numbers::log2e_v<T>),
         queries_(queries),
         keys_(keys),
         values_(values),
@@ -37,6 +39,7 @@ class TreeAttention {
         kv_heads_(shape.num_kv_heads),
         group_(shape.num_heads / shape.num_kv_heads),
         head_dim_(shape.head_dim) {
+    TREEPO_CHECK(scale > 0, "attention scores are scaled by {}", scale);
     constexpr int64_t lanes = 64 / sizeof(T);
     padded_dim_ = (head_dim_ + lanes - 1) / lanes * lanes;
   }
@@ -48,21 +51,17 @@ class TreeAttention {
     const auto needed = static_cast<size_t>(num_rows * (padded_dim_ + 2));
     if (partial.size() < needed) partial.resize(needed);
     sums_ = partial.data();
-    largest_ = sums_ + num_rows * padded_dim_;
-    totals_ = largest_ + num_rows;
+    reference_ = sums_ + num_rows * padded_dim_;
+    totals_ = reference_ + num_rows;
 
-    const auto num_chunks = static_cast<int64_t>(plan_.chunks().size());
     const int64_t operations =
         2 * plan_.pair_keys() * group_ * kv_heads_ * head_dim_ + 128 * num_rows;
-    constexpr int64_t kAtOnce = 4;
-    const int64_t num_tasks = (num_chunks + kAtOnce - 1) / kAtOnce * kv_heads_;
-    parallel_tasks(num_tasks, operations, [&](int64_t task) {
-      // From both ends in turn: many queries share the first chunks of a tree, few the last ones,
-      // and a thread that computes leaves memory to one that reads.
-      task = task % 2 == 0 ? task / 2 : num_tasks - 1 - task / 2;
-      const int64_t first = task / kv_heads_ * kAtOnce;
-      const int64_t count = std::min(kAtOnce, num_chunks - first);
-      TreeChunk<T, S> chunks[kAtOnce];
+    // Some threads work on keys of many queries, which is arithmetic, while others work on keys of
+    // few, which is reading.
+    parallel_from_both_ends(plan_.num_tasks() * kv_heads_, operations, [&](int64_t task) {
+      const int64_t first = plan_.task_begin(task / kv_heads_);
+      const int64_t count = plan_.task_begin(task / kv_heads_ + 1) - first;
+      TreeChunk<T, S> chunks[kTreeTaskChunks];
       for (int64_t c = 0; c < count; ++c)
         chunks[c] = make_chunk(plan_.chunks()[static_cast<size_t>(first + c)], task % kv_heads_);
       TREEPO_FOR_ISA(tree_chunks<T, S>)(chunks, count);
@@ -71,7 +70,7 @@ class TreeAttention {
       thread_local AlignedVector<T> weights;
       weights.resize(plan_.most_parts() + 64 / sizeof(T));
       for (int64_t query = begin; query < end; ++query) TREEPO_FOR_ISA(merge_parts<T>)
-      (plan_.parts(query), plan_.num_parts(query), kv_heads_, group_, largest_, totals_, sums_,
+      (plan_.parts(query), plan_.num_parts(query), kv_heads_, group_, reference_, totals_, sums_,
        head_dim_, padded_dim_, weights.data(), out + query * kv_heads_ * group_ * head_dim_);
     });
   }
@@ -84,7 +83,7 @@ class TreeAttention {
     const int64_t first_row = id.first_row + kv_head * pairs * group_;
     const int64_t page_head = work_.page_tokens * head_dim_;
     thread_local AlignedVector<T> scratch;
-    scratch.resize(static_cast<size_t>(2 * kTreeTile * padded_dim_));
+    scratch.resize(static_cast<size_t>(kTreeTile * padded_dim_));
     return {.pair_query = work_.pair_query.data() + first_pair,
             .pair_visible = work_.pair_visible.data() + first_pair,
             .num_pairs = pairs,
@@ -103,7 +102,7 @@ class TreeAttention {
             .page_stride = kv_heads_ * page_head,
             .scale = scale_,
             .scratch = scratch.data(),
-            .largest = largest_ + first_row,
+            .reference = reference_ + first_row,
             .totals = totals_ + first_row,
             .sums = sums_ + first_row * padded_dim_};
   }
@@ -114,7 +113,7 @@ class TreeAttention {
   const T* queries_;
   const S *keys_, *values_;
   int64_t query_stride_, kv_heads_, group_, head_dim_, padded_dim_ = 0;
-  T *sums_ = nullptr, *largest_ = nullptr, *totals_ = nullptr;  // [num_rows], sums of padded_dim
+  T *sums_ = nullptr, *reference_ = nullptr, *totals_ = nullptr;  // [num_rows], sums of padded_dim
 };
 
 }  // namespace

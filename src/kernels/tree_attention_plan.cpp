@@ -26,6 +26,7 @@ void TreeAttentionPlan::make(const TreeAttentionWork& work, const AttentionShape
   num_queries_ = num_queries;
   list_chunks(work);
   list_parts(work);
+  list_tasks(work);
 }
 
 void TreeAttentionPlan::list_chunks(const TreeAttentionWork& work) {
@@ -79,6 +80,25 @@ void TreeAttentionPlan::list_parts(const TreeAttentionWork& work) {
   for_each_part(work, [&](size_t query, const TreePart& part) {
     parts_[static_cast<size_t>(next_part_[query]++)] = part;
   });
+}
+
+void TreeAttentionPlan::list_tasks(const TreeAttentionWork& work) {
+  std::sort(chunks_.begin(), chunks_.end(), [&](const Chunk& a, const Chunk& b) {
+    const int64_t of_a = pairs_of(work, a.run), of_b = pairs_of(work, b.run);
+    return of_a != of_b ? of_a > of_b : a.first_row < b.first_row;
+  });
+  task_begin_.assign(1, 0);
+  int64_t rows = 0;
+  for (int64_t chunk = 0; chunk < std::ssize(chunks_); ++chunk) {
+    const int64_t more = pairs_of(work, chunks_[static_cast<size_t>(chunk)].run) * group_;
+    if (chunk - task_begin_.back() == kTreeTaskChunks ||
+        (rows > 0 && rows + more > kTreeTaskRows)) {
+      task_begin_.push_back(chunk);
+      rows = 0;
+    }
+    rows += more;
+  }
+  if (!chunks_.empty()) task_begin_.push_back(std::ssize(chunks_));
 }
 
 }  // namespace treepo

@@ -10,9 +10,10 @@
 namespace treepo {
 
 // How the CPU kernel goes through a TreeAttentionWork: the same for all layers of a step. A run is
-// read in chunks of whole pieces. Chunk c of run r leaves one partial result for each of the run's
-// pairs and heads: rows first_row + kv_head * pairs * group and on. A query's output merges its
-// partial results. Made anew, it keeps its memory.
+// read in chunks of whole pieces; a task is a few of them that follow one another, those of many
+// queries first. Chunk c of run r leaves one partial result for each of the run's pairs and heads:
+// rows first_row + kv_head * pairs * group and on. A query's output merges its partial results.
+// Made anew, it keeps its memory.
 class TreeAttentionPlan {
  public:
   struct Chunk {
@@ -27,6 +28,9 @@ class TreeAttentionPlan {
   void clear() { chunks_.clear(); }
 
   const std::vector<Chunk>& chunks() const { return chunks_; }
+  int64_t num_tasks() const { return static_cast<int64_t>(task_begin_.size()) - 1; }
+  // Chunks [task_begin(task), task_begin(task + 1)); at most kTreeTaskChunks.
+  int64_t task_begin(int64_t task) const { return task_begin_[static_cast<size_t>(task)]; }
   int64_t num_queries() const { return num_queries_; }
   int64_t num_rows() const { return num_rows_; }     // of partial results
   int64_t pair_keys() const { return pair_keys_; }   // sum of the runs' tokens over their pairs
@@ -39,11 +43,13 @@ class TreeAttentionPlan {
   int64_t part_begin(int64_t query) const { return part_begin_[static_cast<size_t>(query)]; }
   void list_chunks(const TreeAttentionWork& work);
   void list_parts(const TreeAttentionWork& work);
+  void list_tasks(const TreeAttentionWork& work);
   template <typename F>
   void for_each_part(const TreeAttentionWork& work, const F& f) const;
 
   int64_t group_ = 0, kv_heads_ = 0, num_queries_ = 0;
   std::vector<Chunk> chunks_;
+  std::vector<int64_t> task_begin_;              // [tasks + 1]
   std::vector<int64_t> part_begin_, next_part_;  // [queries + 1], [queries]
   std::vector<TreePart> parts_;
   size_t most_parts_ = 0;

@@ -6,8 +6,10 @@ namespace treepo {
 
 inline constexpr int64_t kTreeChunk =
     512;  // keys of a run that one task reads, or one page if larger
+// Chunks of a task, and rows of all of them where it has more than one; at most.
+inline constexpr int64_t kTreeTaskChunks = 4, kTreeTaskRows = 64;
 inline constexpr int64_t kTreeTile = 64;  // columns of scores at once
-inline constexpr int64_t kTreeRows = 24;  // rows of scores at once
+inline constexpr int64_t kTreeRows = 96;  // rows of scores at once
 
 // A chunk of a run and one key/value head, as the kernels of tree_attention.inc take them. A row is
 // one (query, head); all heads that read this key/value head are rows of the same products. T is
@@ -30,13 +32,14 @@ struct TreeChunk {
   const S* keys;    // of this key/value head in page 0: [head_dim, page_tokens]
   const S* values;  // likewise: [page_tokens, head_dim]
   int64_t page_stride;
-  T scale;
+  T scale;  // of scores, log2(e) in it
 
-  T* scratch;  // [2, kTreeTile, padded_dim]
+  T* scratch;  // [kTreeTile, padded_dim]
 
-  // Results, [num_pairs * group] rows: largest score, sum of exponentials relative to it, and the
-  // sum of values so weighted, [padded_dim]. Rows that see none of the chunk are left as they are.
-  T *largest, *totals, *sums;
+  // Results, [num_pairs * group] rows: a scaled score near the largest, the sum of 2^(scaled score
+  // - it), and the sum of values so weighted, [padded_dim]. Meaningless where a row sees none of
+  // the chunk.
+  T *reference, *totals, *sums;
 
   int64_t rows() const { return num_pairs * group; }
 };

@@ -34,9 +34,14 @@ class RandomCase {
     Case made;
     made.shape.num_kv_heads = integer(1, 3);
     made.shape.num_heads = made.shape.num_kv_heads * integer(1, 4);
-    made.shape.head_dim = 2 * integer(1, 40);
     made.num_queries = integer(1, 70);
-    made.work.page_tokens = integer(0, 1) ? integer(1, 20) : 8 * integer(1, 6);
+    if (integer(0, 1) == 0) {
+      made.shape.head_dim = 2 * integer(1, 40);
+      made.work.page_tokens = integer(0, 1) ? integer(1, 20) : 8 * integer(1, 6);
+    } else {  // as models have them: read where they lie
+      made.shape.head_dim = 64 * integer(1, 2);
+      made.work.page_tokens = 16 * integer(1, 2);
+    }
     const int32_t num_runs = integer(1, 12);
     for (int32_t run = 0; run < num_runs; ++run) add_run(made, run, integer(1, longest_run));
     shuffle_pages(made);
