@@ -96,23 +96,31 @@ def write_prompts(path, drawn, vocabulary, count, prompt_tokens, answer_tokens):
             file.write(json.dumps({"ids": ids, "answer": answer}) + "\n")
 
 
-def write_batch(path, drawn, prompt_tokens, width, response_tokens, shared_tokens):
-    """One query with trajectories that have their first tokens in common, as one JSON object."""
+def write_batch(path, drawn, prompt_tokens, responses):
+    """One query and its trajectories, as one JSON object."""
     source = random.Random(2)
-    shared = source.choices(drawn, k=shared_tokens)
-    batch = {
-        "prompt": source.choices(drawn, k=prompt_tokens),
-        "responses": [shared + source.choices(drawn, k=response_tokens - shared_tokens)
-                      for _ in range(width)],
-        "advantages": [source.gauss(0, 1) for _ in range(width)],
-    }
+    batch = {"prompt": source.choices(drawn, k=prompt_tokens), "responses": responses,
+             "advantages": [source.gauss(0, 1) for _ in responses]}
     with open(path, "w") as file:
         json.dump(batch, file)
 
 
+def grow_responses(drawn, source, segment_lengths, branching):
+    """Responses of a tree: below the root branching[0] segments of segment_lengths[0] tokens, below
+    each of these branching[1] of the next length, and so on."""
+    if not segment_lengths:
+        return [[]]
+    responses = []
+    for _ in range(branching[0]):
+        segment = source.choices(drawn, k=segment_lengths[0])
+        below = grow_responses(drawn, source, segment_lengths[1:], branching[1:])
+        responses += [segment + rest for rest in below]
+    return responses
+
+
 def write_all(folder, shape):
     """Everything for one shape; a folder that is complete stays as it is."""
-    done = os.path.join(folder, "complete")
+    done = os.path.join(folder, "complete-2")  # another name where what is written changes
     if os.path.exists(done):
         return
     os.makedirs(folder, exist_ok=True)
@@ -124,8 +132,10 @@ def write_all(folder, shape):
         write_gguf(folder, os.path.join(folder, "f32.gguf"), "f32")
         write_gguf(folder, os.path.join(folder, "bf16.gguf"), "bf16")
         write_prompts(prompts, drawn, vocabulary, count=8, prompt_tokens=256, answer_tokens=128)
-        write_batch(os.path.join(folder, "batch.json"), drawn, prompt_tokens=1024, width=16,
-                    response_tokens=512, shared_tokens=256)
+        for name, lengths, branching in (("prefix", [256, 256], [1, 16]),
+                                         ("tree", [128] * 4, [2] * 4)):
+            responses = grow_responses(drawn, random.Random(3), lengths, branching)
+            write_batch(os.path.join(folder, f"{name}.json"), drawn, 1024, responses)
     else:
         write_prompts(prompts, drawn, vocabulary, count=256, prompt_tokens=12, answer_tokens=40)
     open(done, "w").close()
