@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/arithmetic.h"
 #include "base/error.h"
 #include "kv/tree_cache.h"
 #include "rollout/cache_plan.h"
@@ -119,8 +120,8 @@ RolloutCallbacks with_timing(const RolloutCallbacks& callbacks, double& seconds)
 
 // Pages of a whole segment.
 int32_t segment_pages(const RolloutSettings& settings) {
-  const int64_t page = settings.engine.page_tokens;
-  return static_cast<int32_t>((settings.growth.segment_tokens + page - 1) / page);
+  return static_cast<int32_t>(
+      divide_up(settings.growth.segment_tokens, settings.engine.page_tokens));
 }
 
 // One call of RolloutEngine::run().
