@@ -338,7 +338,7 @@ def main():
     program = str(pathlib.Path(sys.argv[1]).resolve())
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not chromium:
-        print("report_page: SKIPPED, no chromium on this machine")
+        print("report_page: SKIPPED, no chromium, chromium-browser or google-chrome on PATH; install one")
         return
     with tempfile.TemporaryDirectory(prefix="treepo-page-") as name:
         folder = pathlib.Path(name)

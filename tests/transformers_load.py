@@ -118,7 +118,7 @@ def checkpoints(program, folder):
             yield name, train(program, folder / f"{kind}-{tied}",
                               FRESH + [f"model.architecture={kind}", f"model.tie_embeddings={tied}"])
     if not ORACLES.is_dir():
-        print("SKIPPED: published models: no assets beside the checkout")
+        print(f"SKIPPED: published models: no models at {ORACLES}, where they lie beside the checkout")
         return
     tokenizer = folder / "llama-true" / "tokenizer"
     for source in sorted(ORACLES.iterdir()):

@@ -260,16 +260,13 @@ void add_bench_command(CLI::App& program) {
   command->footer(
       "traj/s: trajectories; unique/s: decoded tokens; traj.t/s: decoded tokens, once for each\n"
       "trajectory; TokenPS: decoded and prefilled tokens, as arXiv 2508.17445 counts them;\n"
-      "linear, attent., sampling, sched., other: shares of the time. linear is matrix products "
-      "and\n"
-      "all between them: embedding, norms, rotation, activation; other is text rules, verdicts "
-      "that\n"
-      "growth waits for, and copies. On a GPU the shares are the host's: handing work over (all "
-      "of\n"
-      "a replayed graph under linear) and, under sampling, the wait for it. roof: computed bytes,\n"
-      "each weight once for each step and the keys and values that its rows see once, against "
-      "what\n"
-      "the memory that holds them gives. peak memory: of all cases together.\n\n"
+      "linear, attent., sampling, sched., other: shares of the time. linear is matrix products\n"
+      "and all between them: embedding, norms, rotation, activation; other is text rules,\n"
+      "verdicts that growth waits for, and copies. On a GPU the shares are the host's: handing\n"
+      "work over (all of a replayed graph under linear) and, under sampling, the wait for it.\n"
+      "roof: computed bytes, each weight once for each step and the keys and values that its rows\n"
+      "see once, against what the memory that holds them gives. peak memory: of all cases\n"
+      "together.\n\n"
       "  treepo bench sample --random-model 89m --queries 32 --ignore-eos --widths 4,8,16,32 \\\n"
       "    --plot widths.svg --set rollout.depth=4 --set rollout.segment_tokens=32");
   command->callback([flags] { run_bench_sample(*flags); });

@@ -23,7 +23,7 @@ struct ModelSource {
   std::optional<int64_t> num_queries, prompt_tokens;  // of drawn prompts
 
   void add_to(CLI::App& command);
-  // Throws unless one of --model and --random-model was given, and no more than fits together.
+  // Throws unless exactly one of --model and --random-model was given.
   void check(const RunOptions& options) const;
   // Throws Error where the context has no room for the longest response. Reads no weights. Without
   // either, the fresh model of options.model.

@@ -243,11 +243,12 @@ Workload planned_workload(const PlanFlags& flags, const RunOptions& options,
                                                   : longest_training_prompt(flags, options)};
   const int64_t response = longest_response(options.rollout, options.stop);
   if (work.prompt_tokens + response > config.max_positions)
-    throw Error(fmt::format("a prompt of {} tokens and a response of up to {} exceed the model's "
-                            "context of {}",
-                            work.prompt_tokens, response, config.max_positions),
-                "lower data.max_prompt_tokens, stop.response_tokens, rollout.depth or "
-                "rollout.segment_tokens");
+    throw Error(
+        fmt::format("a prompt of {} tokens and a response of up to {} exceed the model's "
+                    "context of {}",
+                    work.prompt_tokens, response, config.max_positions),
+        "lower --prompt-tokens, data.max_prompt_tokens, stop.response_tokens, rollout.depth or "
+        "rollout.segment_tokens");
   return work;
 }
 

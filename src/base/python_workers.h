@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <future>
 #include <memory>
@@ -61,9 +60,5 @@ class PythonWorkers {
   class Pool;
   std::unique_ptr<Pool> pool_;
 };
-
-inline bool is_ready(const std::future<PythonReply>& reply) {
-  return reply.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-}
 
 }  // namespace treepo

@@ -91,7 +91,7 @@ void check_sweeps(const GrowthOptions& growth, const SamplingSweeps& sweeps) {
   if (has_factors(growth.budget)) return;
   const auto refuse = [&](std::string_view what, std::string_view keys) {
     throw Error(
-        fmt::format("{} change nothing with rollout.budget = {}", what, enum_name(growth.budget)),
+        fmt::format("{} have no part in rollout.budget = {}", what, enum_name(growth.budget)),
         fmt::format("{} is for rollout.budget = transfer or fixed", keys));
   };
   if (!sweeps.branching.empty()) refuse("branching factors", "rollout.branching_factor");

@@ -17,8 +17,8 @@ struct SamplingMachine {
   int64_t peak_memory_bytes = 0;  // of the process, all cases together
 };
 
-// Speeds, sharing and where the time went, a line for each case. Shares of the time add up to 100
-// %; of the roof: computed bytes per second, which caches may have held some of.
+// Speeds, sharing and where the time went, a line for each case. Shares of the time add up to 100%;
+// of the roof: computed bytes per second, which caches may have held some of.
 std::string speed_table(std::span<const SamplingMeasurement> measured,
                         const SamplingMachine& machine);
 

@@ -7,6 +7,12 @@
 
 namespace treepo {
 
+namespace {
+
+constexpr double kMostExponent = 100;  // the scale and its inverse are numbers of float32
+
+}  // namespace
+
 void LossScale::apply(std::vector<double>& logprob_gradient,
                       std::vector<double>& entropy_gradient) {
   if (trained_.dtype() != at::kHalf) return;
@@ -15,7 +21,7 @@ void LossScale::apply(std::vector<double>& logprob_gradient,
     for (const double g : logprob_gradient) largest = std::max(largest, std::abs(g));
     for (const double g : entropy_gradient) largest = std::max(largest, std::abs(g));
     if (!(largest > 0) || !std::isfinite(largest)) return;
-    scale_ = std::exp2(-std::round(std::log2(largest)));
+    scale_ = std::exp2(std::min(kMostExponent, -std::round(std::log2(largest))));
     trained_.gradients().mul_(scale_);  // what is there already
   }
   for (double& g : logprob_gradient) g *= scale_;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/arithmetic.h"
+
 namespace treepo {
 
 namespace {
@@ -37,8 +39,8 @@ GreedyTokens greedy_decode(StepModel& model, const std::vector<std::vector<int32
   std::vector<std::vector<int32_t>> rows = prompts;
   size_t longest = 0;
   for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
-  const int32_t pages_each =
-      (static_cast<int32_t>(longest) + count + kPageTokens - 1) / kPageTokens;
+  const auto pages_each =
+      static_cast<int32_t>(divide_up(static_cast<int64_t>(longest) + count, kPageTokens));
   model.allocate_pages(pages_each * static_cast<int32_t>(rows.size()), kPageTokens);
 
   GreedyTokens greedy{.tokens = std::vector<std::vector<int32_t>>(rows.size()),

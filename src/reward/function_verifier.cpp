@@ -1,6 +1,5 @@
 #include "reward/function_verifier.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -66,14 +65,13 @@ class FunctionVerifier : public Verifier {
       replies->push_back(workers_->submit(
           handler_, Json::array({problem.prompt, std::string(response.text), row_of(problem)})));
     }
-    const auto all_ready = [replies] { return std::ranges::all_of(*replies, is_ready); };
     const auto wait = [this, replies, problems] {
       std::vector<Verdict> verdicts;
       for (size_t i = 0; i < problems.size(); ++i)
         verdicts.push_back(verdict_of(*problems[i], (*replies)[i].get()));
       return verdicts;
     };
-    return {wait, all_ready};
+    return {wait, replies->empty()};
   }
 
   Verdict verdict_of(const Problem& problem, PythonReply reply) {

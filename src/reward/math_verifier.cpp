@@ -93,17 +93,15 @@ class MathVerifier : public Verifier {
                                                      {"response", std::string(response.text)}});
       items->push_back(std::move(item));
     }
-    const auto all_ready = [items] {
-      return std::ranges::all_of(
-          *items, [](const Item& item) { return item.known || is_ready(item.reply); });
-    };
+    const bool known =
+        std::ranges::all_of(*items, [](const Item& item) { return item.known.has_value(); });
     const auto wait = [this, items] {
       std::vector<Verdict> verdicts;
       for (Item& item : *items)
         verdicts.push_back(item.known ? *item.known : verdict_of(*item.problem, item.reply.get()));
       return verdicts;
     };
-    return {wait, all_ready};
+    return {wait, known};
   }
 
   Verdict verdict_of(const Problem& problem, const PythonReply& reply) {

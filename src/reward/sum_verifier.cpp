@@ -79,7 +79,7 @@ Verifier::Pending SumVerifier::begin(std::span<const Response> responses) {
     specs.push_back({part.spec, part.judges});
     pending.push_back(part.verifier->start(responses));
   }
-  const auto all_ready = [pending] { return std::ranges::all_of(pending, &Pending::ready); };
+  const bool known = std::ranges::all_of(pending, &Pending::known);
   const auto sum = [specs, pending, failure = failure_, count = responses.size()] {
     std::vector<std::vector<Verdict>> by_response(count);
     for (const Pending& part : pending) {
@@ -91,7 +91,7 @@ Verifier::Pending SumVerifier::begin(std::span<const Response> responses) {
       sums.push_back(add_up(specs, verdicts, failure));
     return sums;
   };
-  return {sum, all_ready};
+  return {sum, known};
 }
 
 }  // namespace treepo

@@ -33,7 +33,7 @@ Verifier::Pending Verifier::start(std::span<const Response> responses) {
             require_verdicts(asked, verdicts);
             return verdicts;
           },
-          [pending] { return pending.ready(); }};
+          pending.known()};
 }
 
 std::vector<bool> Verifier::equivalent(std::span<const AnswerPair> pairs) {

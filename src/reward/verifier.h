@@ -63,17 +63,17 @@ class Verifier {
   class Pending {
    public:
     Pending() = default;
-    // wait: gives the verdicts. ready: whether it would at once; empty: it would.
+    // wait: gives the verdicts. known: they are there, without any work that goes on elsewhere.
     template <typename Wait>
-    Pending(Wait wait, std::function<bool()> ready = {})
-        : wait_(std::move(wait)), ready_(std::move(ready)) {}
+    Pending(Wait wait, bool known = true) : wait_(std::move(wait)), known_(known) {}
 
     std::vector<Verdict> operator()() const { return wait_(); }
-    bool ready() const { return !ready_ || ready_(); }
+    // Follows from the responses alone, and not from how fast other processes are.
+    bool known() const { return known_; }
 
    private:
     std::function<std::vector<Verdict>()> wait_;
-    std::function<bool()> ready_;
+    bool known_ = true;
   };
   Pending start(std::span<const Response> responses);
 

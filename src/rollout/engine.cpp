@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/arithmetic.h"
 #include "base/error.h"
 #include "kv/tree_cache.h"
 #include "rollout/cache_plan.h"
@@ -84,14 +85,13 @@ decltype(RolloutCallbacks::score_leaves) with_timed_wait(
       [score = std::move(score), &seconds](size_t index, const Query& query, const SearchTree& tree,
                                            std::span<const int32_t> leaves) {
         const LeafScores scores = score(index, query, tree, leaves);
-        return LeafScores(
-            [scores, &seconds] {
-              const Clock::time_point begin = Clock::now();
-              std::vector<double> numbers = scores.wait();
-              seconds += seconds_since(begin);
-              return numbers;
-            },
-            [scores] { return scores.ready(); });
+        if (scores.known()) return scores;
+        return LeafScores([scores, &seconds] {
+          const Clock::time_point begin = Clock::now();
+          std::vector<double> numbers = scores.wait();
+          seconds += seconds_since(begin);
+          return numbers;
+        });
       };
 }
 
@@ -120,8 +120,8 @@ RolloutCallbacks with_timing(const RolloutCallbacks& callbacks, double& seconds)
 
 // Pages of a whole segment.
 int32_t segment_pages(const RolloutSettings& settings) {
-  const int64_t page = settings.engine.page_tokens;
-  return static_cast<int32_t>((settings.growth.segment_tokens + page - 1) / page);
+  return static_cast<int32_t>(
+      divide_up(settings.growth.segment_tokens, settings.engine.page_tokens));
 }
 
 // One call of RolloutEngine::run().
@@ -248,15 +248,13 @@ void Run::take_tokens() {
 
 void Run::cross_barriers() {
   for (const auto& tree : trees_) {
-    if (tree->at_barrier()) tree->cross_barrier(callbacks_, /*may_wait=*/false);
+    if (tree->at_barrier()) tree->cross_barrier(callbacks_, /*wait_now=*/false);
   }
 }
 
 // Nothing can be decoded: every tree's leaves are being judged.
 void Run::wait_for_scores() {
-  cross_barriers();  // scores may have come since
-  if (std::ranges::all_of(trees_, [](const auto& tree) { return tree->at_barrier(); }))
-    trees_.front()->cross_barrier(callbacks_);
+  trees_.front()->cross_barrier(callbacks_);
   remove_finished();
   report_progress();
 }

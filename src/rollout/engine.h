@@ -39,20 +39,22 @@ struct RolloutProgress {
   double seconds = 0;  // since run() began
 };
 
-// What leaves are worth, one number each: now, or later.
+// What leaves are worth, one number each: known, or to be waited for. There is no way to ask
+// whether the latter have come: which trees decode beside each other must not depend on how fast a
+// verifier is, or a run would not repeat.
 class LeafScores {
  public:
   LeafScores(std::vector<double> scores) : wait_([s = std::move(scores)] { return s; }) {}
-  // ready: whether `wait`, which is called once, would give them at once.
-  LeafScores(std::function<std::vector<double>()> wait, std::function<bool()> ready)
-      : wait_(std::move(wait)), ready_(std::move(ready)) {}
+  // wait: is called once.
+  explicit LeafScores(std::function<std::vector<double>()> wait)
+      : wait_(std::move(wait)), known_(false) {}
 
   std::vector<double> wait() const { return wait_(); }
-  bool ready() const { return !ready_ || ready_(); }
+  bool known() const { return known_; }
 
  private:
   std::function<std::vector<double>()> wait_;
-  std::function<bool()> ready_;
+  bool known_ = true;
 };
 
 // What the engine asks of and tells its user; all optional. A node is complete when it is shown.
@@ -65,8 +67,8 @@ struct RolloutCallbacks {
   // At the tree's barriers, in the order of tree.leaves().
   std::function<void(const Query&, const SearchTree&, int32_t leaf)> trajectory_done{};
   // At a barrier: what the finished trajectories among the new ones are worth, one number each, 1
-  // for verified and 0 for not. While they are not ready the tree waits, and others go on. Needed
-  // where divergence or pruning goes by value.
+  // for verified and 0 for not. Where they are not known others go on for some steps before they
+  // are waited for. Needed where divergence or pruning goes by value.
   std::function<LeafScores(size_t query_index, const Query&, const SearchTree&,
                            std::span<const int32_t> leaves)>
       score_leaves{};

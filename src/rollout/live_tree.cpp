@@ -8,6 +8,14 @@
 
 namespace treepo {
 
+namespace {
+
+// A tree waits for scores after this share of the steps that a segment takes: time enough for a
+// verifier, and little of the tree's own.
+constexpr int64_t kWaitShare = 16;
+
+}  // namespace
+
 LiveTree::LiveTree(size_t query_index, const Query& query, const RolloutSettings& settings,
                    const StopRules& rules, const GrowthFacts& facts, TreeCache& cache)
     : query_index_(query_index),
@@ -109,11 +117,11 @@ void LiveTree::settle() {
   fronts_.swap(settled_);
 }
 
-void LiveTree::cross_barrier(const RolloutCallbacks& callbacks, bool may_wait) {
+void LiveTree::cross_barrier(const RolloutCallbacks& callbacks, bool wait_now) {
   if (!asking_) {
     if (!scores_) judge_paths(callbacks);
     if (scores_) {
-      if (!may_wait && !scores_->ready()) return;
+      if (!wait_now && steps_to_scores_-- > 0) return;
       take_scores();
     }
     prune_paths(callbacks);
@@ -162,6 +170,8 @@ void LiveTree::ask_scores(size_t first_leaf, const RolloutCallbacks& callbacks) 
   }
   if (to_score_.empty()) return;
   scores_ = callbacks.score_leaves(query_index_, query_, tree_, to_score_);
+  steps_to_scores_ =
+      scores_->known() ? 0 : std::max<int64_t>(1, settings_.growth.segment_tokens / kWaitShare);
   // While it waits, its pages and rows are kept free of new trees.
   active_paths_ = static_cast<int32_t>(going_on_.size());
 }

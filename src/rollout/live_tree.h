@@ -48,10 +48,10 @@ class LiveTree {
 
   // At the barrier every path has ended its segment: judges and prunes them, then branches or falls
   // back. Where the growth asks for next entropies, every path's last token runs once more in
-  // between, and the barrier is crossed at the second call. Where scores of leaves are not ready it
-  // waits for them, or, unless it may, does nothing: the next call goes on from there.
+  // between, and the barrier is crossed at the second call. Where scores of leaves are not known it
+  // waits for them; unless it has to now, it first does nothing for some calls, one for each step.
   bool at_barrier() const { return fronts_.empty() && !finished_; }
-  void cross_barrier(const RolloutCallbacks& callbacks, bool may_wait = true);
+  void cross_barrier(const RolloutCallbacks& callbacks, bool wait_now = true);
   bool finished() const { return finished_; }
 
   void start(Front& front);    // uses its cache entry
@@ -121,6 +121,7 @@ class LiveTree {
   int32_t stopped_now_ = 0;           // … and how many did
   std::vector<int32_t> to_score_;     // leaves of this barrier …
   std::optional<LeafScores> scores_;  // … whose scores are on their way
+  int64_t steps_to_scores_ = 0;       // after so many they are waited for
   bool asking_ = false;               // for next entropies of going_on_
   bool unsettled_ = false;
   bool finished_ = false;

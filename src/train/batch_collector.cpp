@@ -81,7 +81,7 @@ decltype(RolloutCallbacks::score_leaves) LeafScorer::callback() {
       }
       return scores;
     };
-    return LeafScores(wait, [asked] { return asked->verdicts.ready(); });
+    return asked->verdicts.known() ? LeafScores(wait()) : LeafScores(wait);
   };
 }
 
@@ -98,7 +98,8 @@ TreeVerification start_verification(const Problem& problem, const SearchTree& tr
   for (size_t i = 0; i < leaves.size(); ++i)
     if (!known.contains(leaves[i]))
       unknown.push_back(response_of(problem, tree, leaves[i], text, begun.responses[i]));
-  begun.verdicts = [leaves, known = std::move(known), rest = verifier.start(unknown)] {
+  const Verifier::Pending rest = verifier.start(unknown);
+  const auto wait = [leaves, known = std::move(known), rest] {
     const std::vector<Verdict> judged = rest();
     std::vector<Verdict> all;
     auto next = judged.begin();
@@ -108,6 +109,7 @@ TreeVerification start_verification(const Problem& problem, const SearchTree& tr
     }
     return all;
   };
+  begun.verdicts = {wait, rest.known()};
   return begun;
 }
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/arithmetic.h"
 #include "base/error.h"
 #include "tree/fallback_order.h"  // window_tokens
 
@@ -20,7 +21,7 @@ int32_t draw_block(std::span<const double> logprobs, double sign, int32_t first,
                    double u) {
   const auto n = static_cast<int64_t>(logprobs.size());
   const int64_t last = (n - 1) / block;
-  const int64_t begin = std::min(last, (first + block - 1) / block);
+  const int64_t begin = std::min(last, divide_up(first, block));
   std::vector<double> weights;
   for (int64_t b = begin; b <= last; ++b) {
     const int64_t count = std::min(block, n - b * block);
@@ -49,7 +50,7 @@ int32_t draw_kept_tokens(int32_t path_tokens, int64_t window, int64_t max_window
                          const RandomStream& fallback, int32_t round, int32_t index) {
   TREEPO_CHECK(path_tokens >= 1 && window >= 1, "a path of {} tokens, a window of {}", path_tokens,
                window);
-  const int64_t windows = (path_tokens + window - 1) / window;
+  const int64_t windows = divide_up(path_tokens, window);
   const int64_t most = max_windows == 0 ? windows : std::min(windows, max_windows);
   const int64_t dropped = fallback.integer(1, most, static_cast<uint32_t>(round),
                                            static_cast<uint32_t>(index), kPlaceLane);

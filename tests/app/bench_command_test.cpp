@@ -200,7 +200,7 @@ TEST(BenchCommand, WrongSettingsAreErrors) {
       {bench + Words{"quickstart", "--branching", "3"} +
            sets({"rollout.budget=random", "rollout.depth=2", "rollout.segment_tokens=8"}),
        kExitError,
-       {"branching factors change nothing", "rollout.budget = random"}},
+       {"branching factors have no part", "rollout.budget = random"}},
       {bench + Words{"quickstart", "--queries", "5"} +
            sets({"rollout.budget=tokens_per_step", "rollout.depth=2", "rollout.segment_tokens=8",
                  "rollout.tokens_per_step=39"}),

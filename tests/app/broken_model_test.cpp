@@ -11,6 +11,7 @@
 #include "app/command_line.h"
 #include "app/tiny_run.h"
 #include "base/json.h"
+#include "support/assets.h"
 
 // Model directories as they arrive after a broken download or with what treepo does not run: one
 // error that names the file and what is wrong with it, and nothing on standard output.
@@ -178,7 +179,7 @@ TEST_F(BrokenModel, ATokenizerWithMoreTokensThanTheModel) {
 
 TEST_F(BrokenModel, AnArchitectureThatIsNotSupported) {
   const std::string folder = TREEPO_ASSETS "/oracles/hf-models/qwen3_moe";
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no assets at " << folder;
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << no_assets(folder);
   for (const Words& command :
        {Words{"sample", "--prompts", "-"}, {"selfcheck", "--write", "/dev/null"}}) {
     const ProgramResult result =

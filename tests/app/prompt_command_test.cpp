@@ -6,6 +6,7 @@
 #include "app/command_line.h"
 #include "app/run_program.h"
 #include "base/json.h"
+#include "support/assets.h"
 
 namespace treepo {
 namespace {
@@ -28,7 +29,7 @@ TEST(PromptCommand, WritesAPromptForEachChat) {
 // The keys that the oracle's cases have, through the program.
 TEST(PromptCommand, QwensThinkingIsAVariable) {
   const std::string path = TREEPO_ASSETS "/oracles/chat-templates/qwen3.json";
-  if (!std::filesystem::exists(path)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!std::filesystem::exists(path)) GTEST_SKIP() << no_assets();
   const Json oracle = read_json_file(path);
   const std::string source = TREEPO_ASSETS "/" + oracle["template_source"].get<std::string>();
   std::string input, expected;

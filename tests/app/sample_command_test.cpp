@@ -8,6 +8,7 @@
 #include "app/command_line.h"
 #include "app/tiny_run.h"
 #include "base/json.h"
+#include "support/assets.h"
 
 namespace treepo {
 namespace {
@@ -288,7 +289,7 @@ TEST(SampleCommand, BadPromptsAreNamedByLine) {
 
 TEST(SampleCommand, AnEmptyPromptIsEnoughWhereTheTokenizerAddsATokenOfItsOwn) {
   const std::string digits = TREEPO_ASSETS "/models/verl-arith-seq-llama";
-  if (!std::filesystem::exists(digits)) GTEST_SKIP() << "no assets at " << digits;
+  if (!std::filesystem::exists(digits)) GTEST_SKIP() << no_assets(digits);
   const auto trees = trees_of(
       run_program(Words{"sample", "--model", digits, "--prompts", "-", "--quiet"} +
                       sets({"rollout.width=2", "rollout.depth=2", "rollout.segment_tokens=3"}),
@@ -300,7 +301,7 @@ TEST(SampleCommand, AnEmptyPromptIsEnoughWhereTheTokenizerAddsATokenOfItsOwn) {
 // Weights of tied embeddings may lie under the name of either.
 TEST(SampleCommand, TheTrainedStoryModelTellsAStory) {
   const std::string stories = TREEPO_ASSETS "/models/tinystories-656k";
-  if (!std::filesystem::exists(stories)) GTEST_SKIP() << "no assets at " << stories;
+  if (!std::filesystem::exists(stories)) GTEST_SKIP() << no_assets(stories);
   const auto trees =
       trees_of(run_program(Words{"sample", "--model", stories, "--prompts", "-", "--quiet"} +
                                sets({"rollout.width=2", "rollout.depth=1",

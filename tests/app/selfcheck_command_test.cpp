@@ -9,6 +9,7 @@
 #include "app/command_line.h"
 #include "app/tiny_run.h"
 #include "base/json.h"
+#include "support/assets.h"
 
 namespace treepo {
 namespace {
@@ -73,7 +74,7 @@ TEST(SelfcheckCommand, ExitsWithThreeWhereANumberIsOff) {
 }
 
 TEST(SelfcheckCommand, HoldsPublishedOracles) {
-  if (!std::filesystem::exists(kOracles)) GTEST_SKIP() << "no assets at " << kOracles;
+  if (!std::filesystem::exists(kOracles)) GTEST_SKIP() << no_assets(kOracles);
   const std::string model = kOracles + "/hf-models/qwen3";
   const Words check = {"selfcheck", "--model", model, "--oracle"};
   const ProgramResult good = run_program(check + Words{model + "/oracle.safetensors"});
@@ -100,7 +101,7 @@ TEST(SelfcheckCommand, HoldsPublishedOracles) {
 }
 
 TEST(SelfcheckCommand, HoldsPublishedUpdatesAndAdvantages) {
-  if (!std::filesystem::exists(kOracles)) GTEST_SKIP() << "no assets at " << kOracles;
+  if (!std::filesystem::exists(kOracles)) GTEST_SKIP() << no_assets(kOracles);
   const ProgramResult result =
       run_program({"selfcheck", "--policy-gradient", kOracles + "/treepo/policy-gradient/binary",
                    "--advantages", kOracles + "/treepo/advantages.json"});

@@ -6,6 +6,7 @@
 #include "app/command_line.h"
 #include "app/tiny_run.h"
 #include "base/json.h"
+#include "support/assets.h"
 
 namespace treepo {
 namespace {
@@ -46,7 +47,7 @@ TEST(TokenizeCommand, SpecialTokensAreKeptOnRequest) {
 
 TEST(TokenizeCommand, PublishedTokenizersGoThereAndBack) {
   const std::string models = TREEPO_ASSETS "/models";
-  if (!std::filesystem::exists(models)) GTEST_SKIP() << "no assets at " << models;
+  if (!std::filesystem::exists(models)) GTEST_SKIP() << no_assets(models);
   // The digits task's template ends each prompt with S (0); this alphabet has no other text.
   const std::string digits = models + "/verl-arith-seq-llama";
   EXPECT_EQ(run_program({"tokenize", "--model", digits, "--special"}, "{\"text\":\"12\"}").out,

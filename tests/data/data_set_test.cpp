@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "data/carry_task.h"
+#include "support/assets.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 
@@ -127,7 +128,7 @@ TEST(DataSet, EverySourceStandsAmongAFewProblems) {
 
 TEST(DataSet, KnowsWhichDigitPromptsTrainingHasSeen) {
   const std::string folder = std::string(TREEPO_ASSETS) + "/models/verl-arith-seq-llama/";
-  if (!file_system().exists(folder)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(folder)) GTEST_SKIP() << no_assets();
   DataOptions options;
   options.train = {folder + "train_qa.jsonl"};
   options.test = {folder + "test_qa.jsonl"};

@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "data/carry_task.h"
+#include "support/assets.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 
@@ -96,7 +97,7 @@ TEST_F(LoadSourcesTest, AnEmptyPromptIsABadRow) {
 // A chat's template writes the special tokens; the tokenizer must not add its own.
 TEST_F(LoadSourcesTest, ChatPromptsGetNoFurtherSpecialTokens) {
   const std::string llama = std::string(TREEPO_ASSETS) + "/tokenizers/llama3";
-  if (!file_system().exists(llama)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(llama)) GTEST_SKIP() << no_assets();
   const Tokenizer tokenizer = Tokenizer::load(llama);
   Problem problem;
   problem.prompt = "<|begin_of_text|>Hi";

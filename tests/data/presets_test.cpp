@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "data/load_sources.h"
+#include "support/assets.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 
@@ -47,8 +48,7 @@ std::string in_assets(const std::string& source) {
 }
 
 TEST(Presets, ReadTheDataSetsAsTheyLie) {
-  if (!file_system().exists(std::string(TREEPO_ASSETS) + "/data"))
-    GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(std::string(TREEPO_ASSETS) + "/data")) GTEST_SKIP() << no_assets();
   for (const Published& set : kPublished) {
     DataOptions options;
     options.drop_unanswered = true;
@@ -62,7 +62,7 @@ TEST(Presets, ReadTheDataSetsAsTheyLie) {
 
 TEST(Presets, CountdownPromptsAreWrittenFromNumbersAndTarget) {
   const std::string path = std::string(TREEPO_ASSETS) + "/data/countdown/raw_train.jsonl";
-  if (!file_system().exists(path)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(path)) GTEST_SKIP() << no_assets();
   const auto problems = load_problems("countdown:" + path, {}, {}, {});
   ASSERT_EQ(problems.size(), 117000u);
   EXPECT_THAT(problems[0].prompt,

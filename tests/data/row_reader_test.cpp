@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/python_interpreter.h"
+#include "support/assets.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 
@@ -78,7 +79,7 @@ TEST_F(RowReaderTest, ArraysThatDoNotCloseAreNamedWithTheirLastRow) {
 // Any array that nlohmann reads is cut into the same elements.
 TEST_F(RowReaderTest, ArraysOfTheAssetsReadAsAWholeOrInRows) {
   const std::string path = std::string(TREEPO_ASSETS) + "/data/deepscaler/train_math.json";
-  if (!file_system().exists(path)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(path)) GTEST_SKIP() << no_assets();
   const Json whole = read_json_file(path);
   const auto reader = open_rows(path);
   size_t count = 0;

@@ -17,7 +17,8 @@ class EachIsa : public testing::TestWithParam<Isa> {
  protected:
   void SetUp() override {
     if (cpu_isa() != GetParam())
-      GTEST_SKIP() << "SKIPPED: the processor has no " << isa_name(GetParam());
+      GTEST_SKIP() << "SKIPPED: the processor has no " << isa_name(GetParam())
+                   << "; run the test on one that has";
   }
 
  private:

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "support/assets.h"
 
 namespace treepo {
 namespace {
@@ -18,7 +19,7 @@ std::string write_oracle(const std::string& text) {
 
 TEST(AdvantageCheck, PassesOnTheOracle) {
   const std::string file = TREEPO_ASSETS "/oracles/treepo/advantages.json";
-  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << no_assets();
   const CheckReport report = check_advantages(file);
   EXPECT_EQ(report.rows.size(), 9u);
   EXPECT_EQ(report.skipped, 0);

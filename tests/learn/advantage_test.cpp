@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "support/assets.h"
 
 namespace treepo {
 namespace {
@@ -57,7 +58,7 @@ void expect_values(const Batch& batch, const json& expected, const AdvantageOpti
 
 TEST(Advantage, EqualsEveryCaseOfTheOracle) {
   const std::string file = TREEPO_ASSETS "/oracles/treepo/advantages.json";
-  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << no_assets();
   const json oracle = json::parse(std::ifstream(file));
   const std::map<std::string, AdvantageOptions> fields = {
       {"mean", kPlain},
@@ -94,7 +95,7 @@ TEST(Advantage, EqualsEveryCaseOfTheOracle) {
 // grpo_golden.json: NumPy, ddof 1, eps_std 1e-4, the same as TRL's group normalisation.
 TEST(Advantage, GroupNormalisationEqualsNumPy) {
   const std::string file = TREEPO_ASSETS "/oracles/grpo-loss/grpo_golden.json";
-  if (!std::filesystem::exists(file)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << no_assets();
   const json golden = json::parse(std::ifstream(file));
   AdvantageOptions options{.kind = AdvantageKind::grpo, .whiten = false};
   options.epsilon = golden["eps_std"];

@@ -11,6 +11,7 @@
 #include "learn/loss_terms.h"
 #include "learn/random_tree.h"
 #include "learn/sequence_ratio.h"
+#include "support/assets.h"
 
 namespace treepo {
 namespace {
@@ -109,7 +110,7 @@ Objective objective_named(const std::string& name) {
 // TRL has no dual clip, counts empty rows in its means, and for dapo divides by a given number.
 TEST(Objective, EqualsTrl) {
   const json golden = read_golden("grpo_golden_trl.json");
-  if (golden.is_null()) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (golden.is_null()) GTEST_SKIP() << no_assets();
   const std::vector<Row> rows = trl_rows(golden["batch"]);
   const auto max_length = static_cast<int64_t>(golden["batch"]["mask"][0].size());
   int by_token = 0, by_sequence = 0;
@@ -178,7 +179,7 @@ TEST(Objective, CispoWithoutALowerBoundIsTrls) {
 
 TEST(Objective, EqualsGoldenNumbers) {
   const json golden = read_golden("grpo_golden.json");
-  if (golden.is_null()) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (golden.is_null()) GTEST_SKIP() << no_assets();
   for (const json& c : golden["clipped_surrogate"]) {
     const Row row{.advantage = c["advantage"],
                   .logprobs = {std::log(c["ratio"].get<double>())},

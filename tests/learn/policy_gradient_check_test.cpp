@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "support/assets.h"
 
 namespace treepo {
 namespace {
@@ -18,7 +19,7 @@ const c10::Device kCpu(c10::kCPU);
 class PolicyGradientOracle : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    if (!std::filesystem::exists(kOracles)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+    if (!std::filesystem::exists(kOracles)) GTEST_SKIP() << no_assets();
   }
   std::string directory() const { return kOracles + "/" + GetParam(); }
 };
@@ -62,7 +63,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, PolicyGradientOracle,
 // A case with one advantage of the other sign must not pass.
 TEST(PolicyGradientCheck, NoticesAWrongAdvantage) {
   namespace fs = std::filesystem;
-  if (!fs::exists(kOracles)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!fs::exists(kOracles)) GTEST_SKIP() << no_assets();
   const fs::path copy = fs::path(::testing::TempDir()) / "treepo_wrong_advantage";
   fs::remove_all(copy);
   fs::create_directories(copy);

@@ -11,6 +11,7 @@
 #include "model/decoder.h"
 #include "model/oracle_check.h"
 #include "model/packed_forward.h"
+#include "support/assets.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 
@@ -19,9 +20,8 @@ namespace {
 
 const std::string kAssets = TREEPO_ASSETS;
 
-#define SKIP_WITHOUT_ASSETS()                                   \
-  if (!std::filesystem::exists(kAssets + "/oracles/hf-models")) \
-  GTEST_SKIP() << "no assets at " << kAssets
+#define SKIP_WITHOUT_ASSETS() \
+  if (!std::filesystem::exists(kAssets + "/oracles/hf-models")) GTEST_SKIP() << no_assets(kAssets)
 
 double largest_error(const CheckReport& report, const std::string& prefix) {
   double most = 0;

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "reward/expression.h"
 #include "reward/judge.h"
+#include "support/assets.h"
 #include "support/expect_error.h"
 
 namespace treepo {
@@ -132,7 +133,7 @@ TEST(Countdown, FindsTheTask) {
 // Every solution of the data set is right; with another target it is wrong.
 TEST(Countdown, AcceptsTheSolutionsOfTheDataSet) {
   const std::string path = std::string(TREEPO_ASSETS) + "/data/countdown/val_200.jsonl";
-  if (!file_system().exists(path)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(path)) GTEST_SKIP() << no_assets();
   const auto verifier = make_verifier(reward_kind("countdown"));
   JsonLineReader reader(path);
   int rows = 0;

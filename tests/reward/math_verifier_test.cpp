@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "reward/judge.h"
 #include "reward/plain_math.h"
+#include "support/assets.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 
@@ -131,7 +132,7 @@ std::vector<OracleCase> generated_cases(const std::string& path) {
 // decided without a worker among them.
 TEST(MathVerifier, GivesTheVerdictsOfMathVerify) {
   const std::string path = std::string(TREEPO_ASSETS) + "/oracles/math-answers/generated.jsonl";
-  if (!file_system().exists(path)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(path)) GTEST_SKIP() << no_assets();
   const std::vector<OracleCase> cases = generated_cases(path);
   ASSERT_EQ(cases.size(), 3328u);
   std::vector<Problem> problems;
@@ -153,7 +154,7 @@ TEST(MathVerifier, GivesTheVerdictsOfMathVerify) {
 // decided otherwise than math-verify does.
 TEST(MathVerifier, PlainCasesOfAllFilesAreMathVerifysToo) {
   const std::string folder = std::string(TREEPO_ASSETS) + "/oracles/math-answers";
-  if (!file_system().exists(folder)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(folder)) GTEST_SKIP() << no_assets();
   std::vector<Json> requests;
   std::vector<bool> decided;
   for (const std::string& name : file_system().list(folder)) {

@@ -11,6 +11,7 @@
 #include "config/declare.h"
 #include "reward/native.h"
 #include "reward/overlong.h"
+#include "support/assets.h"
 #include "support/expect_error.h"
 
 namespace treepo {
@@ -228,7 +229,7 @@ TEST(OverlongPenalty, RisesLinearlyOverTheLastTokens) {
 TEST(DigitsVerifier, GivesConstantAnswersTheirPublishedScores) {
   const std::string path =
       std::string(TREEPO_ASSETS) + "/models/verl-arith-seq-llama/test_qa.jsonl";
-  if (!file_system().exists(path)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(path)) GTEST_SKIP() << no_assets();
   const auto verifier = verifier_of("digits");
   double zeros = 0, seconds = 0, right = 0;
   int64_t count = 0, exact = 0;

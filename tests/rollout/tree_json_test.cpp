@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "support/assets.h"
 #include "support/expect_error.h"
 #include "tree/picture.h"
 
@@ -89,7 +90,7 @@ TEST(TreeJson, ReadsWhatItWrites) {
 TEST(TreeJson, ReadsTheOraclesCases) {
   const std::filesystem::path folder =
       std::filesystem::path(TREEPO_ASSETS) / "oracles/treepo/policy-gradient";
-  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << no_assets();
   int cases = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
     const std::string path = (entry.path() / "case.json").string();

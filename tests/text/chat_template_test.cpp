@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/files.h"
+#include "support/assets.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 
@@ -18,8 +19,7 @@ using testing::Pair;
 // transformers' own strings: every case of oracles/chat-templates, word for word.
 TEST(ChatTemplate, RendersAsTransformersDoes) {
   const std::string assets = std::string(TREEPO_ASSETS) + "/";
-  if (!file_system().exists(assets + "oracles/chat-templates"))
-    GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(assets + "oracles/chat-templates")) GTEST_SKIP() << no_assets();
   size_t cases = 0;
   for (const std::string name : {"qwen2.5.json", "qwen3.json"}) {
     const std::string path = assets + "oracles/chat-templates/" + name;

@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "support/assets.h"
 #include "support/temporary_directory.h"
 #include "text/tokenizer.h"
 
@@ -20,7 +21,7 @@ inline bool have_assets() {
 }
 
 #define SKIP_WITHOUT_ASSETS() \
-  if (!have_assets()) GTEST_SKIP() << "no assets at " << kAssets
+  if (!have_assets()) GTEST_SKIP() << no_assets(kAssets)
 
 inline Tokenizer asset_tokenizer(const std::string& name) {
   return Tokenizer::load(kAssets + "/tokenizers/" + name);

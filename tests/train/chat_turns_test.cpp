@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "data/carry_task.h"
+#include "support/assets.h"
 #include "support/expect_error.h"
 #include "support/temporary_directory.h"
 
@@ -102,7 +103,7 @@ TEST_F(ChatTurnsTest, PartsBecomeTokensUpToTheirLastEos) {
 // The real templates: Qwen2.5's turns end with its EOS, the line break behind it is not learned.
 TEST_F(ChatTurnsTest, QwensTurnsEndWithEos) {
   const std::string qwen = std::string(TREEPO_ASSETS) + "/tokenizers/qwen2.5";
-  if (!file_system().exists(qwen)) GTEST_SKIP() << "no assets at " << TREEPO_ASSETS;
+  if (!file_system().exists(qwen)) GTEST_SKIP() << no_assets();
   const auto chats = turns(two_turns_, qwen);
   ASSERT_EQ(chats.size(), 1u);
   EXPECT_THAT(parts(chats[0]), ElementsAre("b<|im_end|>\n", "d<|im_end|>\n"));

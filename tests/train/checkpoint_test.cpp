@@ -8,9 +8,11 @@
 #include <string>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "data/carry_task.h"
 #include "learn/update.h"
 #include "model/decoder.h"
+#include "support/expect_error.h"
 #include "support/faulty_file_system.h"
 #include "support/temporary_directory.h"
 #include "text/tokenizer.h"
@@ -111,6 +113,22 @@ TEST(CheckpointStore, KeepsTheNewestAndTheBest) {
   EXPECT_EQ(posix_file_system().list(root),
             (std::vector<std::string>{"best", "step-000002", "step-000004", "step-000005"}));
   EXPECT_EQ(CheckpointStore::load_state(join_path(root, "best")).step, 2);
+}
+
+TEST(CheckpointStore, AStateThatDoesNotFitIsNamed) {
+  const RunFolder run;
+  run.save(1, -1);
+  const std::string folder = run.directory / "checkpoints/step-000001";
+  const std::string path = join_path(folder, "state.json");
+  const Json good = read_json_file(path);
+  for (const auto& [key, value] : good.items()) {
+    Json bad = good;
+    bad[key] = "x";
+    write_file_atomically(path, dump_json(bad));
+    const std::string error = error_of([&] { CheckpointStore::load_state(folder); });
+    EXPECT_NE(error.find(path), std::string::npos) << key << ": " << error;
+    EXPECT_NE(error.find(key), std::string::npos) << error;
+  }
 }
 
 }  // namespace
