@@ -28,9 +28,13 @@ int main(int argc, char** argv) try {
   const RunOptions options = load_options("", settings);
   use_threads(1);  // of a model this small, more only wait for each other
   LoadedModel model = load_model(options.model, /*seed=*/1, /*scratch_dir=*/"fresh-tokenizer");
-  warm_start(model.decoder, model.tokenizer, options, kCarryEosId, [](const WarmStartProgress& p) {
-    if (p.step % 100 == 0) std::printf("imitation %3ld: loss %.3f\n", long(p.step), p.loss);
-  });
+  const WarmStartProgress imitated = warm_start(
+      model.decoder, model.tokenizer, options, kCarryEosId, [](const WarmStartProgress& p) {
+        if (p.step % 100 == 0) std::printf("imitation %3ld: loss %.3f\n", long(p.step), p.loss);
+      });
+  if (imitated.given_up)
+    throw Error(warm_start_step(imitated.step) + ": gradients are not finite any more",
+                "lower warm_start.learning_rate");
 
   const CarryTask task(/*seed=*/0);
   TreeSampler sampler(model, options, Purpose::train);

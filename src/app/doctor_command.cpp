@@ -9,6 +9,7 @@
 
 #include "app/commands.h"
 #include "base/error.h"
+#include "base/format.h"  // shell_quoted
 #include "base/json.h"
 #include "base/machine.h"
 #include "base/python_interpreter.h"
@@ -98,17 +99,10 @@ std::string first_line_of(const std::string& command) {
   return text;
 }
 
-// For a shell, whatever characters the path has.
-std::string quoted(const std::string& path) {
-  std::string text = "'";
-  for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
 Finding python_finding() {
   const std::string python = python_interpreter("");
   const std::string version =
-      first_line_of(fmt::format("timeout 10 {} --version 2>/dev/null", quoted(python)));
+      first_line_of(fmt::format("timeout 10 {} --version 2>/dev/null", shell_quoted(python)));
   if (version.empty())
     return {"Python", fmt::format("{} does not run", python),
             "rewards in Python, math-verify, chat templates and Parquet files do not work; the "
@@ -118,7 +112,7 @@ Finding python_finding() {
       "timeout 20 {} -c 'import importlib.util as u; print(\", \".join(name for name, module in "
       "((\"math-verify\", \"math_verify\"), (\"Jinja2\", \"jinja2\"), (\"pyarrow\", "
       "\"pyarrow\")) if u.find_spec(module) is None))' 2>/dev/null",
-      quoted(python)));
+      shell_quoted(python)));
   if (missing.empty())
     return {"Python", fmt::format("{}, {}", version, python),
             "rewards in Python, math-verify, chat templates and Parquet files work"};

@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "app/run_start.h"
 #include "base/files.h"
+#include "base/format.h"  // shell_quoted
 #include "base/log.h"
 #include "report/study_report.h"
 #include "train/run_directory.h"
@@ -19,8 +20,15 @@ namespace {
 
 struct StudyFlags {
   std::string file;
+  std::vector<std::string> sets;  // KEY=VALUE
   bool only_compare = false, quiet = false;
 };
+
+std::string command_of(const StudyFlags& flags) {
+  std::string command = "treepo study " + flags.file;
+  for (const std::string& setting : flags.sets) command += " --set " + shell_quoted(setting);
+  return command;
+}
 
 StudyComparison compare(const StudyFile& study, const std::vector<StudyRun>& runs) {
   std::vector<StudyRunLog> logs;
@@ -35,7 +43,8 @@ StudyComparison compare(const StudyFile& study, const std::vector<StudyRun>& run
 
 void run(const StudyFlags& flags, int& exit_code) {
   if (flags.quiet) set_log_level(LogLevel::warning);
-  const StudyFile study = read_study_file(flags.file);
+  StudyFile study = read_study_file(flags.file);
+  set_in_all_runs(study, flags.sets);
   const std::vector<StudyRun> runs = plan_study(study);
   file_system().make_directories(study.dir);
   StudyOutcome outcome;
@@ -61,7 +70,7 @@ void run(const StudyFlags& flags, int& exit_code) {
     exit_code = kExitError;
   }
   if (outcome.interrupted) {
-    fmt::print("Interrupted. Go on with: treepo study {}\n", flags.file);
+    fmt::print("Interrupted. Go on with: {}\n", command_of(flags));
     exit_code = kExitInterrupted;
   }
 }
@@ -73,10 +82,16 @@ void add_study_command(CLI::App& program, int& exit_code) {
   CLI::App* command =
       add_command(program, "study", "Train variants of a run with several seeds, and compare");
   command->add_option("file", flags->file, "TOML file with base, seeds and variants")->required();
+  command
+      ->add_option("--set", flags->sets,
+                   "KEY=VALUE: an option of all runs, over the file's own; repeatable. One that a "
+                   "variant sets is refused")
+      ->take_all();
   command->add_flag("--compare", flags->only_compare, "only compare what has run so far");
   command->add_flag("--quiet", flags->quiet, "only the table, warnings and errors");
   command->footer(
-      "  treepo study configs/study-quickstart.toml\n\n"
+      "  treepo study configs/study-quickstart.toml\n"
+      "  treepo study configs/study-quickstart.toml --set train.threads=1\n\n"
       "Runs that are finished are left as they are, so that the same command goes on after an\n"
       "interruption, or with a variant added to the file.");
   command->callback([flags, &exit_code] { run(*flags, exit_code); });

@@ -43,4 +43,10 @@ int character_count(std::string_view utf8) {
   return static_cast<int>(std::count_if(utf8.begin(), utf8.end(), starts_character));
 }
 
+std::string shell_quoted(std::string_view word) {
+  std::string text = "'";
+  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return text + "'";
+}
+
 }  // namespace treepo

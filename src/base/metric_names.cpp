@@ -7,7 +7,7 @@ namespace treepo {
 
 namespace {
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 15> kNames = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kNames = {{
     {"score/mean", "critic/score/mean"},
     {"reward/mean", "critic/rewards/mean"},
     {"response/tokens_mean", "response_length/mean"},
@@ -17,6 +17,8 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 15> kNames =
     {"entropy", "actor/entropy"},
     {"kl", "actor/kl_loss"},
     {"clip_ratio/dual_mean", "actor/pg_clipfrac_lower"},
+    {"mismatch/kl", "rollout_corr/kl"},
+    {"mismatch/k3_kl", "rollout_corr/k3_kl"},
     {"time/step", "timing_s/step"},
     {"time/sample", "timing_s/gen"},
     {"time/verify", "timing_s/reward"},

@@ -93,6 +93,10 @@ StudyVariant variant_of(const std::string& path, const toml::node& node) {
   return variant;
 }
 
+std::string_view key_of(std::string_view setting) {
+  return setting.substr(0, setting.find('='));
+}
+
 std::string value_text(const toml::node& node) {
   if (const auto* number = node.as_floating_point()) return fmt::format("{}", number->get());
   std::ostringstream out;
@@ -198,6 +202,23 @@ StudyFile read_study_file(const std::string& path) {
                   fmt::format("a study has {}", kKeys));
   check_names(path, study.variants);
   return study;
+}
+
+void set_in_all_runs(StudyFile& study, const std::vector<std::string>& settings) {
+  for (const std::string& setting : settings) {
+    const std::string_view key = key_of(setting);
+    if (key == "train.seed" || key == "train.run_dir")
+      throw Error(
+          fmt::format("--set {}: each run of a study has its own {}", setting, key),
+          fmt::format("change {} in the study's file", key == "train.seed" ? "seeds" : "dir"));
+    for (const StudyVariant& variant : study.variants)
+      for (const std::string& own : variant.set)
+        if (key_of(own) == key)
+          throw Error(
+              fmt::format("--set {}: variant \"{}\" has its own {}", setting, variant.name, own),
+              "--set holds for all runs; change the variant in the study's file");
+    study.set.push_back(setting);
+  }
 }
 
 RunOptions study_run_options(const StudyFile& study, const StudyVariant& variant, int64_t seed,

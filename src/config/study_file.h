@@ -39,6 +39,10 @@ struct StudyFile {
 // variants of one name, no variant at all.
 StudyFile read_study_file(const std::string& path);
 
+// Adds KEY=VALUE for all runs, which win over the base's and the study's own. Throws Error on a key
+// that a variant sets, and on train.seed and train.run_dir: it would not hold for all runs.
+void set_in_all_runs(StudyFile& study, const std::vector<std::string>& settings);
+
 // The options of one run of a study: the base, the study's and the variant's values, the seed, and
 // `run_dir` as train.run_dir. Throws Error, naming the variant, on whatever is wrong with them.
 RunOptions study_run_options(const StudyFile& study, const StudyVariant& variant, int64_t seed,

@@ -54,8 +54,11 @@ LossTerm sequence_ratio_term(const PackedTrees& pack, size_t t, double logprob,
 // `difference`: of the trainer's log-prob and the sampler's.
 void count_mismatch(double difference, int64_t leaves, ObjectiveStatistics& statistics) {
   statistics.compared += leaves;
+  const auto weight = static_cast<double>(leaves);
   const double size = std::abs(difference);
-  statistics.mismatch_sum += size * static_cast<double>(leaves);
+  statistics.mismatch_sum += weight * size;
+  statistics.mismatch_k1_sum += weight * kl_term(KlEstimator::k1, difference).loss;
+  statistics.mismatch_k3_sum += weight * kl_term(KlEstimator::k3, difference).loss;
   statistics.mismatch_max = std::max(statistics.mismatch_max, size);
   const double ratio = std::exp(difference);
   if (!(ratio >= kMismatchLow && ratio <= kMismatchHigh)) statistics.mismatch_outside += leaves;
@@ -88,12 +91,15 @@ void ObjectiveStatistics::add(const ObjectiveStatistics& other) {
   masked += other.masked;
   ratio_sum += other.ratio_sum;
   ratio_max = std::max(ratio_max, other.ratio_max);
+  policy_kl_sum += other.policy_kl_sum;
   entropy_sum += other.entropy_sum;
   kl_sum += other.kl_sum;
   kl_tokens += other.kl_tokens;
   importance_sum += other.importance_sum;
   mismatch_sum += other.mismatch_sum;
   mismatch_max = std::max(mismatch_max, other.mismatch_max);
+  mismatch_k1_sum += other.mismatch_k1_sum;
+  mismatch_k3_sum += other.mismatch_k3_sum;
   mismatch_outside += other.mismatch_outside;
 }
 
@@ -182,6 +188,7 @@ ObjectiveResult evaluate_objective(const PackedTrees& pack, std::span<const doub
     result.logprob_gradient[t] = term.slope / normalizer;
 
     statistics.tokens += pack.num_leaves[t];
+    statistics.policy_kl_sum += leaves * kl_term(KlEstimator::k3, logp - old_logp).loss;
     statistics.entropy_sum += leaves * entropies[source];
     statistics.importance_sum += leaves * importance;
     const bool token_masked = options.importance_mask == ImportanceMask::token && importance == 0;

@@ -20,6 +20,7 @@ struct ObjectiveStatistics {
   int64_t dual_clipped = 0;             // advantage < 0 and ratio above the dual clip
                                         // (cispo clips low and high whatever the sign)
   double ratio_sum = 0, ratio_max = 0;  // pi / pi_old, of tokens or of their trajectories
+  double policy_kl_sum = 0;             // k3 of KL(pi_old || pi), by tokens whatever the ratio
   double entropy_sum = 0;               // nats
   double kl_sum = 0;                    // to the reference model, k3 whatever the loss has…
   int64_t kl_tokens = 0;                // …over so many tokens: 0 without a reference
@@ -29,8 +30,9 @@ struct ObjectiveStatistics {
   double importance_sum = 0;  // truncated importance weights; 1 for each token when off
   // Log-probs by the trainer against those by the sampler for the same weights: before the update
   // where they were recomputed, else at this update (exact for the first after sampling only).
-  double mismatch_sum = 0, mismatch_max = 0;  // |difference|
-  int64_t mismatch_outside = 0;               // exp(difference) outside [0.9, 1.1]
+  double mismatch_sum = 0, mismatch_max = 0;        // |difference|
+  double mismatch_k1_sum = 0, mismatch_k3_sum = 0;  // of KL(sampler || trainer): kl_term
+  int64_t mismatch_outside = 0;                     // exp(difference) outside [0.9, 1.1]
 
   void add(const ObjectiveStatistics& other);
 };

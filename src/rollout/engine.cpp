@@ -140,7 +140,7 @@ class Run {
                .trees = static_cast<int64_t>(queries.size())},
         cache_(num_pages, static_cast<int32_t>(settings.engine.page_tokens),
                segment_pages(settings)),
-        scheduler_(settings, cache_),
+        scheduler_(settings, facts_, cache_),
         results_(queries.size()) {
     batch_.sampling = {.temperature = settings.sampling.temperature,
                        .top_k = static_cast<int32_t>(settings.sampling.top_k),
@@ -205,9 +205,8 @@ void Run::step() {
 }
 
 void Run::admit_queries() {
-  const int64_t new_paths = largest_first_split(settings_.growth, facts_);
   while (next_query_ < queries_.size() &&
-         scheduler_.may_admit(trees_, queries_[next_query_].prompt.size(), new_paths)) {
+         scheduler_.may_admit(trees_, queries_[next_query_].prompt.size())) {
     trees_.push_back(std::make_unique<LiveTree>(next_query_, queries_[next_query_], settings_,
                                                 rules_, facts_, cache_));
     scheduler_.admit(*trees_.back());

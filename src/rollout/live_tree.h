@@ -64,6 +64,7 @@ class LiveTree {
   std::vector<Front>& fronts() { return fronts_; }
   const std::vector<Front>& fronts() const { return fronts_; }
   int32_t active_paths() const { return active_paths_; }
+  int32_t round_paths() const { return static_cast<int32_t>(ends_.size()); }  // ended ones too
   int32_t running_fronts() const { return running_fronts_; }
   int32_t discarded_paths() const { return discarded_paths_; }
   int32_t pruned_paths() const { return pruned_paths_; }

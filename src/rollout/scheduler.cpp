@@ -4,17 +4,18 @@
 #include <ranges>
 
 #include "base/error.h"
+#include "tree/budget.h"
 
 namespace treepo {
 
-Scheduler::Scheduler(const RolloutSettings& settings, TreeCache& cache)
+Scheduler::Scheduler(const RolloutSettings& settings, const GrowthFacts& facts, TreeCache& cache)
     : max_rows_(static_cast<int32_t>(
           std::min(settings.engine.max_rows, settings.engine.max_step_tokens))),
       max_step_tokens_(static_cast<int32_t>(settings.engine.max_step_tokens)),
       segment_pages_(cache.pages_for(std::min(settings.growth.segment_tokens,
                                               longest_response(settings.growth, settings.stop)))),
-      width_(settings.growth.width),
-      branching_factor_(settings.growth.sequential ? 1 : settings.growth.branching_factor),
+      growth_(settings.growth),
+      facts_(facts),
       cache_(cache),
       attention_(cache) {}
 
@@ -51,13 +52,17 @@ int32_t Scheduler::choose_from(LiveTree& tree, int32_t running_later) {
   return running_later;
 }
 
-bool Scheduler::may_admit(const LiveTrees& trees, size_t prompt_tokens, int64_t new_paths) const {
+bool Scheduler::may_admit(const LiveTrees& trees, size_t prompt_tokens) const {
   if (trees.empty()) return true;
   int64_t paths = 0;
-  for (const auto& tree : trees) paths += tree->active_paths();
+  int64_t next_paths =
+      largest_next_budget(growth_, facts_, largest_first_split(growth_, facts_), 0);
+  for (const auto& tree : trees) {
+    paths += tree->active_paths();
+    next_paths += largest_next_budget(growth_, facts_, tree->round_paths(),
+                                      static_cast<int32_t>(tree->tree().leaves().size()));
+  }
   const int64_t available = cache_.pool().num_free() + cache_.num_evictable_pages();
-  const int64_t next_paths =
-      std::min((paths + new_paths) * branching_factor_, (std::ssize(trees) + 1) * width_);
   const int64_t wanted =
       cache_.pages_for(static_cast<int64_t>(prompt_tokens)) + next_paths * segment_pages_;
   return paths < max_rows_ && !waits_for_pages_ && available >= wanted;

@@ -24,14 +24,16 @@ using LiveTrees = std::vector<std::unique_ptr<LiveTree>>;  // the oldest first
 // tree ends.
 class Scheduler {
  public:
-  Scheduler(const RolloutSettings& settings, TreeCache& cache);
+  Scheduler(const RolloutSettings& settings, const GrowthFacts& facts, TreeCache& cache);
 
   // Chooses the fronts of the next step, at most max_rows.
   void choose(const LiveTrees& trees);
   // After choose(): whether a query with that prompt may enter, because a row is free, nothing
-  // waits for pages, and there are pages for the prompt and the next segments of all paths. admit()
-  // then adds its fronts to the chosen ones.
-  bool may_admit(const LiveTrees& trees, size_t prompt_tokens, int64_t new_paths) const;
+  // waits for pages, and there are pages for the prompt and for a segment of as many paths as all
+  // trees may have after their next barrier (largest_next_budget). Fallback is not counted: where
+  // it asks for more paths, all of its tree's have stopped, and what only they use can be given up.
+  // admit() then adds its fronts to the chosen ones.
+  bool may_admit(const LiveTrees& trees, size_t prompt_tokens) const;
   void admit(LiveTree& tree) { choose_from(tree, /*running_later=*/0); }
   // Writes their tokens, at least one for each front and max_step_tokens at most. Prompts and
   // segments that must be stored first are fed in pieces of what is left over.
@@ -66,9 +68,9 @@ class Scheduler {
   bool make_room(size_t for_index);
 
   int32_t max_rows_, max_step_tokens_;
-  int64_t segment_pages_;     // of one whole segment
-  int64_t width_;             // no tree has more paths
-  int64_t branching_factor_;  // 1: paths do not branch
+  int64_t segment_pages_;  // of one whole segment
+  GrowthOptions growth_;
+  GrowthFacts facts_;
   TreeCache& cache_;
   AttentionBuilder attention_;
   std::vector<Scheduled> scheduled_;

@@ -104,6 +104,15 @@ void CheckpointStore::save(const TrainState& state, const Decoder& decoder, cons
   finish_save(state);
 }
 
+std::string CheckpointStore::save_unfinished_warm_start(const Decoder& decoder,
+                                                        const std::string& tokenizer_dir) {
+  const std::string folder = join_path(root_, "unfinished-warm-start");
+  file_system().make_directories(folder);
+  decoder.save(folder, decoder.dtype());
+  copy_tokenizer_files(tokenizer_dir, folder);
+  return folder;
+}
+
 void CheckpointStore::finish_save(const TrainState& newest) {
   if (newest.best_step == newest.step) point_best_at(newest.step);
   prune(newest);

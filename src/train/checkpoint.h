@@ -46,6 +46,9 @@ class CheckpointStore {
             const std::string& tokenizer_dir,
             const std::function<void(const std::string& folder, int64_t step)>& add_files = {});
 
+  // The model alone, as a Hugging Face directory that no run is resumed from. Returns it.
+  std::string save_unfinished_warm_start(const Decoder& decoder, const std::string& tokenizer_dir);
+
   // The newest complete checkpoint's folder.
   std::optional<std::string> latest() const;
   std::string folder(int64_t step) const;

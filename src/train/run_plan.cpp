@@ -27,13 +27,13 @@ void plan_pages(const RunOptions& options, RunPlan& plan) {
 
 // Trees enter while paths are fewer than rows and pages are at hand: Scheduler::may_admit.
 int64_t trees_at_first(const RunOptions& options, const RunPlan& plan) {
-  const int64_t paths = largest_first_split(options.rollout, {.trees = plan.num_queries});
-  const int64_t branches = options.rollout.sequential ? 1 : options.rollout.branching_factor;
+  const GrowthFacts facts = {.trees = plan.num_queries};
+  const int32_t paths = largest_first_split(options.rollout, facts);
   const int64_t segment = std::min(options.rollout.segment_tokens, plan.response_tokens);
   const int64_t next_pages =
-      std::min(paths * branches, plan.width) * divide_up(segment, plan.page_tokens);
+      largest_next_budget(options.rollout, facts, paths, 0) * divide_up(segment, plan.page_tokens);
   const int64_t prompt_pages = divide_up(plan.prompt_tokens, plan.page_tokens);
-  const int64_t by_rows = divide_up(plan.max_rows, paths);
+  const int64_t by_rows = divide_up(plan.max_rows, int64_t{paths});
   const int64_t by_pages = (plan.pool_pages - prompt_pages) / next_pages;
   return std::clamp<int64_t>(std::min(by_rows, by_pages), 1, plan.num_queries);
 }

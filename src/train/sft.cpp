@@ -98,8 +98,13 @@ SftSummary SftTrainer::run(const RunWatch& watch) {
 void SftTrainer::stop_for_skipped_updates() {
   const int64_t in_a_row = std::exchange(state_.skipped.in_a_row, 0);
   save_checkpoint();
-  throw_too_many_skipped(in_a_row, checkpoints_.folder(state_.step),
-                         "a lower optimizer.learning_rate", options_.model.dtype, "examples");
+  throw_too_many_skipped({.where = fmt::format("step {}", state_.step),
+                          .in_a_row = in_a_row,
+                          .weights = checkpoints_.folder(state_.step),
+                          .remedies = "a lower optimizer.learning_rate",
+                          .dtype = options_.model.dtype,
+                          .items = "examples",
+                          .with_resume = "goes on with the next examples"});
 }
 
 std::vector<Example> SftTrainer::batch(int64_t step) {

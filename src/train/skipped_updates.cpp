@@ -16,18 +16,16 @@ void warn_of_skipped_update(std::string_view where, double gradient_norm,
               learned_from);
 }
 
-void throw_too_many_skipped(int64_t in_a_row, const std::string& checkpoint,
-                            std::string_view remedies, const std::string& dtype,
-                            std::string_view items) {
+void throw_too_many_skipped(const TooManySkipped& end) {
+  const bool narrow = end.dtype != "float32" && end.dtype != "float64";
   throw Error(
-      fmt::format("{} updates in a row had a gradient that is not finite, as many as "
+      fmt::format("{}: {} updates in a row had a gradient that is not finite, as many as "
                   "train.max_skipped_updates allows; the weights before them are in {}",
-                  in_a_row, checkpoint),
+                  end.where, end.in_a_row, end.weights),
       fmt::format("start a run from there (model.path) with {}{}, or without the {} that the "
-                  "warnings name; --resume goes on with the next {}",
-                  remedies,
-                  dtype == "float32" || dtype == "float64" ? "" : ", model.dtype = \"float32\"",
-                  items, items));
+                  "warnings name; --resume {}",
+                  end.remedies, narrow ? ", model.dtype = \"float32\"" : "", end.items,
+                  end.with_resume));
 }
 
 }  // namespace treepo

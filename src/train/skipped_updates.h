@@ -19,10 +19,17 @@ struct SkippedUpdates {
 void warn_of_skipped_update(std::string_view where, double gradient_norm,
                             std::string_view learned_from);
 
-// Throws the Error that ends a run. checkpoint: folder with the weights before the skipped updates;
-// `remedies`: options that may help, besides the weights' type; `items`: what the warnings name.
-[[noreturn]] void throw_too_many_skipped(int64_t in_a_row, const std::string& checkpoint,
-                                         std::string_view remedies, const std::string& dtype,
-                                         std::string_view items);
+// What is told of a run that ends for as many skipped updates in a row as it may have.
+struct TooManySkipped {
+  std::string where;  // of the last one: "step 3"
+  int64_t in_a_row = 0;
+  std::string weights;           // folder with the weights before the skipped updates
+  std::string_view remedies;     // options that may help, besides the weights' type
+  std::string_view dtype;        // the weights' type
+  std::string_view items;        // what the warnings name: "queries"
+  std::string_view with_resume;  // what --resume does: "goes on with the next queries"
+};
+
+[[noreturn]] void throw_too_many_skipped(const TooManySkipped& end);
 
 }  // namespace treepo

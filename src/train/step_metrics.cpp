@@ -152,12 +152,15 @@ void add_update(Metrics& metrics, const BatchUpdate& update, double learning_rat
     metrics.set("clip_ratio/dual_mean", static_cast<double>(all.dual_clipped) / tokens);
     metrics.set("ratio/mean", all.ratio_sum / tokens);
     metrics.set("ratio/max", all.ratio_max);
+    metrics.set("update/approx_kl", all.policy_kl_sum / tokens);
     metrics.set("entropy", all.entropy_sum / tokens);
   }
   if (all.kl_tokens > 0) metrics.set("kl", all.kl_sum / static_cast<double>(all.kl_tokens));
   if (compared > 0) {
     metrics.set("mismatch/mean", same.mismatch_sum / compared);
     metrics.set("mismatch/max", same.mismatch_max);
+    metrics.set("mismatch/kl", same.mismatch_k1_sum / compared);
+    metrics.set("mismatch/k3_kl", same.mismatch_k3_sum / compared);
     metrics.set("mismatch/outside", static_cast<double>(same.mismatch_outside) / compared);
     metrics.set("mismatch/importance_mean", same.importance_sum / compared);
     metrics.set("mismatch/masked",

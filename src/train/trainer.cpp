@@ -166,9 +166,14 @@ TrainSummary Trainer::run(const RunWatch& watch) {
 void Trainer::stop_for_skipped_updates() {
   const int64_t in_a_row = std::exchange(state_.skipped.in_a_row, 0);
   save_checkpoint();
-  throw_too_many_skipped(in_a_row, checkpoints_.folder(state_.step),
-                         "a lower optimizer.learning_rate, a smaller objective.clip_high",
-                         options_.model.dtype, "queries");
+  throw_too_many_skipped(
+      {.where = fmt::format("step {}", state_.step),
+       .in_a_row = in_a_row,
+       .weights = checkpoints_.folder(state_.step),
+       .remedies = "a lower optimizer.learning_rate, a smaller objective.clip_high",
+       .dtype = options_.model.dtype,
+       .items = "queries",
+       .with_resume = "goes on with the next queries"});
 }
 
 int64_t Trainer::total_steps() const {
@@ -210,19 +215,30 @@ void Trainer::run_warm_start() {
                 "name it as eos_token_id in config.json, or set warm_start.steps = 0");
   }
   Progress progress("warm start", options_.warm_start.steps);
-  warm_start(model_.decoder, model_.tokenizer, options_, text_.eos_ids[0],
-             [&](const WarmStartProgress& p) {
-               const double speed = static_cast<double>(p.tokens) / p.seconds;
-               progress.update(p.step, fmt::format("loss {:.3f}  {:.0f} tok/s", p.loss, speed));
-               if (p.step % 50 != 0 && p.step != options_.warm_start.steps) return;
-               Metrics metrics;
-               metrics.set("warm_start/step", p.step);
-               if (!p.skipped) metrics.set("warm_start/loss", p.loss);
-               metrics.set("warm_start/skipped", p.skipped_updates);
-               metrics.set("time/warm_start", p.seconds);
-               metrics.set("speed/warm_start_tokens_per_s", speed);
-               logs_->write(0, metrics);
-             });
+  const WarmStartProgress end =
+      warm_start(model_.decoder, model_.tokenizer, options_, text_.eos_ids[0],
+                 [&](const WarmStartProgress& p) {
+                   const double speed = static_cast<double>(p.tokens) / p.seconds;
+                   progress.update(p.step, fmt::format("loss {:.3f}  {:.0f} tok/s", p.loss, speed));
+                   if (p.step % 50 != 0 && p.step != options_.warm_start.steps && !p.given_up)
+                     return;
+                   Metrics metrics;
+                   metrics.set("warm_start/step", p.step);
+                   if (p.skipped.in_a_row == 0) metrics.set("warm_start/loss", p.loss);
+                   metrics.set("warm_start/skipped", p.skipped.total);
+                   metrics.set("time/warm_start", p.seconds);
+                   metrics.set("speed/warm_start_tokens_per_s", speed);
+                   logs_->write(0, metrics);
+                 });
+  if (!end.given_up) return;
+  throw_too_many_skipped(
+      {.where = warm_start_step(end.step),
+       .in_a_row = end.skipped.in_a_row,
+       .weights = checkpoints_.save_unfinished_warm_start(model_.decoder, model_.tokenizer_dir),
+       .remedies = "a lower warm_start.learning_rate, fewer warm_start.steps",
+       .dtype = options_.model.dtype,
+       .items = "demonstrations (another data.seed)",
+       .with_resume = "begins the warm start anew"});
 }
 
 void Trainer::train_step(Progress& progress) {

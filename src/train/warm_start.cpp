@@ -1,8 +1,9 @@
 #include "train/warm_start.h"
 
+#include <fmt/format.h>
+
 #include <vector>
 
-#include "base/error.h"
 #include "base/timer.h"
 #include "data/carry_task.h"
 #include "learn/update.h"
@@ -10,8 +11,9 @@
 
 namespace treepo {
 
-void warm_start(Decoder& decoder, const Tokenizer& tokenizer, const RunOptions& options,
-                int32_t eos_id, const std::function<void(const WarmStartProgress&)>& progress) {
+WarmStartProgress warm_start(Decoder& decoder, const Tokenizer& tokenizer,
+                             const RunOptions& options, int32_t eos_id,
+                             const std::function<void(const WarmStartProgress&)>& progress) {
   const WarmStartOptions& warm = options.warm_start;
   const CarryTask task(static_cast<uint64_t>(options.data.seed));
   const OptimizerOptions optimizer_options{.learning_rate = warm.learning_rate,
@@ -34,24 +36,22 @@ void warm_start(Decoder& decoder, const Tokenizer& tokenizer, const RunOptions& 
       }};
   AdamW optimizer = make_optimizer(decoder, run.optimizer);
   const Timer timer;
-  int64_t tokens = 0;
-  SkippedUpdates skipped;
-  for (int64_t step = 0; step < run.steps; ++step) {
-    const SupervisedReport report = supervised_step(
-        decoder, optimizer, run, step, fmt::format("warm start, step {}", step + 1), skipped);
-    tokens += report.tokens;
-    progress({.step = step + 1,
-              .loss = report.loss,
-              .skipped = report.step.skipped,
-              .skipped_updates = skipped.total,
-              .tokens = tokens,
-              .seconds = timer.seconds()});
-    if (skipped.in_a_row < options.train.max_skipped_updates) continue;
-    throw Error(fmt::format("{} updates of the warm start in a row had a gradient that is not "
-                            "finite, as many as train.max_skipped_updates allows",
-                            skipped.in_a_row),
-                "lower warm_start.learning_rate; a warm start begins anew with the run");
+  WarmStartProgress now;
+  while (now.step < run.steps && !now.given_up) {
+    const SupervisedReport report = supervised_step(decoder, optimizer, run, now.step,
+                                                    warm_start_step(now.step + 1), now.skipped);
+    now.step += 1;
+    now.loss = report.loss;
+    now.given_up = now.skipped.in_a_row >= options.train.max_skipped_updates;
+    now.tokens += report.tokens;
+    now.seconds = timer.seconds();
+    progress(now);
   }
+  return now;
+}
+
+std::string warm_start_step(int64_t step) {
+  return fmt::format("warm start, step {}", step);
 }
 
 }  // namespace treepo

@@ -35,6 +35,13 @@ Range first_split_range(const GrowthOptions& options, const GrowthFacts& facts) 
   TREEPO_CHECK(false, "unknown budget {}", static_cast<int>(options.budget));
 }
 
+// Of `paths` that budget is granted for, b for each.
+int64_t wanted_paths(const GrowthOptions& options, const GrowthFacts& facts, int64_t b,
+                     int64_t paths) {
+  return options.budget == BudgetPolicy::tokens_per_step ? paths_per_step(options, facts)
+                                                         : b * paths;
+}
+
 }  // namespace
 
 int32_t first_split(const GrowthOptions& options, const GrowthFacts& facts,
@@ -79,20 +86,20 @@ int32_t budget_at_segment_end(const GrowthOptions& options, const GrowthFacts& f
                               const SegmentEnd& at, const RandomStream& growth) {
   if (options.sequential) return at.active;
   const int64_t b = branching_at(options, at.barrier, growth);
-  const auto wanted = [&]() -> int64_t {
-    switch (options.budget) {
-      case BudgetPolicy::transfer:
-      case BudgetPolicy::random:
-        return b * (int64_t{at.stopped_now} + at.active);
-      case BudgetPolicy::fixed:
-        return b * at.active;
-      case BudgetPolicy::tokens_per_step:
-        return paths_per_step(options, facts);
-    }
-    TREEPO_CHECK(false, "unknown budget {}", static_cast<int>(options.budget));
-  };
+  const bool transfers = options.budget != BudgetPolicy::fixed;
+  const int64_t wanted =
+      wanted_paths(options, facts, b, int64_t{at.active} + (transfers ? at.stopped_now : 0));
   const int64_t missing = int64_t{upper_bound(options, at)} - at.trajectories;
-  return static_cast<int32_t>(std::max<int64_t>(at.active, std::min(missing, wanted())));
+  return static_cast<int32_t>(std::max<int64_t>(at.active, std::min(missing, wanted)));
+}
+
+int32_t largest_next_budget(const GrowthOptions& options, const GrowthFacts& facts, int32_t paths,
+                            int32_t trajectories) {
+  if (options.sequential) return paths;
+  const int64_t b =
+      options.budget == BudgetPolicy::random ? options.branching_max : options.branching_factor;
+  return static_cast<int32_t>(std::max<int64_t>(
+      paths, std::min(options.width - trajectories, wanted_paths(options, facts, b, paths))));
 }
 
 }  // namespace treepo

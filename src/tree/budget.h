@@ -47,4 +47,10 @@ int32_t upper_bound(const GrowthOptions& options, const SegmentEnd& at);
 int32_t budget_at_segment_end(const GrowthOptions& options, const GrowthFacts& facts,
                               const SegmentEnd& at, const RandomStream& growth);
 
+// The most paths that a tree may have after its next barrier, of which it has `paths` now and F
+// trajectories, whichever of them stop there and whatever is drawn: max(paths, min(width - F, m))
+// with m the most that its budget gives `paths`. Fallback, for which all must stop, may give more.
+int32_t largest_next_budget(const GrowthOptions& options, const GrowthFacts& facts, int32_t paths,
+                            int32_t trajectories);
+
 }  // namespace treepo

@@ -18,6 +18,7 @@ TEST(Format, Numbers) {
   EXPECT_EQ(truncate_to_width("a\xc3\xa9z", 2), "a\xc3\xa9");
   EXPECT_EQ(truncate_to_width("ab", 5), "ab");
   EXPECT_EQ(character_count("a\xc3\xa9z"), 3);
+  EXPECT_EQ(shell_quoted("a \"b\" it's"), R"('a "b" it'\''s')");
 }
 
 }  // namespace

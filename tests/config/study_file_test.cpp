@@ -79,6 +79,26 @@ TEST_F(StudyFileTest, TheVariantsValueWinsOverTheStudysAndThatOverTheBases) {
   EXPECT_EQ(options.rollout.depth, 3);
 }
 
+TEST_F(StudyFileTest, AValueForAllRunsWinsOverTheStudysAndIsRefusedWhereAVariantHasItsOwn) {
+  const std::string text = std::string(kHead) +
+                           "set = [\"rollout.width=8\"]\n[[variant]]\nname = \"deep\"\n"
+                           "set = [\"rollout.depth=9\"]\n[[variant]]\nname = \"plain\"\n";
+  StudyFile study = read(text);
+  set_in_all_runs(study, {"rollout.width=6", "rollout.segment_tokens=7"});
+  for (const StudyVariant& variant : study.variants) {
+    const RunOptions options = study_run_options(study, variant, 1, "run");
+    EXPECT_EQ(options.rollout.width, 6);
+    EXPECT_EQ(options.rollout.segment_tokens, 7);
+  }
+  const auto refused = [&](const std::string& setting) {
+    return error_of([&] { set_in_all_runs(study, {setting}); });
+  };
+  EXPECT_THAT(refused("rollout.depth=2"),
+              HasSubstr("variant \"deep\" has its own rollout.depth=9"));
+  EXPECT_THAT(refused("train.seed=3"), HasSubstr("each run of a study has its own train.seed"));
+  EXPECT_THAT(refused("train.run_dir=x"), HasSubstr("its own train.run_dir"));
+}
+
 TEST_F(StudyFileTest, NamesTheLineOfWhatIsWrong) {
   const std::string head = kHead;  // three lines
   EXPECT_THAT(error_in(head + "variants = 3\n"), HasSubstr("line 4: unknown key variants"));

@@ -271,6 +271,35 @@ TEST(Objective, MismatchIsOfRecomputedLogprobsWhereTheyAreThere) {
   EXPECT_DOUBLE_EQ(mismatch(), 0.25);
 }
 
+// Trajectories of two queries that share some tokens, packed once: the means over all their tokens
+// that a program without trees would log, verl's rollout_corr/kl and k3_kl and the k3 of old policy
+// and new.
+TEST(Objective, DivergencesAreThoseOfTheTrajectoriesApart) {
+  Chains chains = make_chains(
+      {{.advantage = 1, .logprobs = {-1.0, -0.25, -3.0}, .old_logprobs = {-1.5, -0.5, -2.0}},
+       {.advantage = -1, .logprobs = {-2.0}, .old_logprobs = {-1.75}}},
+      LeafWeight::one);
+  PackedTrees& pack = chains.pack;
+  pack.old_recomputed = true;
+  pack.sampled_logprob = {-1.25, -0.75, -1.0, -2.25};
+  pack.num_leaves = {3, 1, 2, 1};
+  double k1 = 0, k3 = 0, policy_k3 = 0;
+  for (size_t t = 0; t < 4; ++t) {
+    for (int32_t leaf = 0; leaf < pack.num_leaves[t]; ++leaf) {
+      const double log_ratio = pack.old_logprob[t] - pack.sampled_logprob[t];
+      k1 += pack.sampled_logprob[t] - pack.old_logprob[t];
+      k3 += std::exp(log_ratio) - log_ratio - 1;
+      const double update = chains.logprobs[t] - pack.old_logprob[t];
+      policy_k3 += std::exp(update) - update - 1;
+    }
+  }
+  const ObjectiveStatistics found =
+      evaluate_objective(pack, chains.logprobs, chains.entropies, {}, 1).statistics;
+  EXPECT_NEAR(found.mismatch_k1_sum, k1, 1e-14);
+  EXPECT_NEAR(found.mismatch_k3_sum, k3, 1e-14);
+  EXPECT_NEAR(found.policy_kl_sum, policy_k3, 1e-14);
+}
+
 // A ratio that overflows must not turn a clipped token's gradient into NaN.
 TEST(Objective, HugeRatiosStayFinite) {
   const Chains chains = make_chains({{.advantage = 1, .logprobs = {0}, .old_logprobs = {-2000}},

@@ -61,6 +61,9 @@ void expect_equal(const Outcome& found, const Outcome& expected) {
   EXPECT_NEAR(f.entropy_sum, e.entropy_sum, 1e-10);
   EXPECT_NEAR(f.kl_sum, e.kl_sum, 1e-10);
   EXPECT_NEAR(f.ratio_sum, e.ratio_sum, 1e-10 * (1 + e.ratio_sum));
+  EXPECT_NEAR(f.policy_kl_sum, e.policy_kl_sum, 1e-10 * (1 + e.policy_kl_sum));
+  EXPECT_NEAR(f.mismatch_k1_sum, e.mismatch_k1_sum, 1e-10);
+  EXPECT_NEAR(f.mismatch_k3_sum, e.mismatch_k3_sum, 1e-10 * (1 + e.mismatch_k3_sum));
 }
 
 TEST(Update, PackedEqualsTrajectoriesApartAndAnySplit) {
@@ -121,6 +124,8 @@ TEST(Update, MaskedTrajectoriesAreNotRunForNothing) {
     EXPECT_EQ(f.compared, e.compared);
     EXPECT_EQ(f.mismatch_max, e.mismatch_max);
     EXPECT_NEAR(f.mismatch_sum, e.mismatch_sum, 1e-12 * (1 + e.mismatch_sum));
+    EXPECT_NEAR(f.mismatch_k1_sum, e.mismatch_k1_sum, 1e-12 * (1 + e.mismatch_sum));
+    EXPECT_NEAR(f.mismatch_k3_sum, e.mismatch_k3_sum, 1e-12 * (1 + e.mismatch_k3_sum));
     EXPECT_NEAR(f.importance_sum, e.importance_sum, 1e-12 * (1 + e.importance_sum));
     saved += all.packed_tokens - found.packed_tokens;
     masked += f.masked;

@@ -11,6 +11,7 @@
 #include "model/make_step_model.h"
 #include "model/packed_forward.h"
 #include "model/side_by_side.h"
+#include "one_token_batch.h"
 #include "random_tree.h"
 #include "support/expect_error.h"
 #include "tiny_models.h"
@@ -93,19 +94,8 @@ TEST(CheckedStepModel, ChecksDrawsOfEveryKind) {
         SamplingParams{.top_k = 5}, SamplingParams{.top_p = 0.8}, SamplingParams{.min_p = 0.05}}) {
     CheckedStepModel checked = side_by_side(decoder, decoder);
     checked.allocate_pages(1, 4);
-    StepBatch batch;
+    StepBatch batch = one_token_batch();
     batch.sampling = params;
-    batch.attention = {.page_tokens = 4,
-                       .piece_page = {0},
-                       .piece_tokens = {1},
-                       .run_piece_begin = {0, 1},
-                       .run_tokens = {1},
-                       .run_pair_begin = {0, 1},
-                       .pair_query = {0},
-                       .pair_visible = {1}};
-    batch.tokens = {5};
-    batch.positions = {0};
-    batch.slots = {0};
     for (int i = 0; i < 200; ++i) batch.draws.push_back({.row = 0, .uniform = i / 200.0});
     std::vector<DrawnToken> drawn;
     checked.step(batch, drawn);

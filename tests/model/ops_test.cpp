@@ -9,19 +9,11 @@
 
 #include <functional>
 
-#include "base/random.h"
 #include "model/linear.h"
+#include "normals.h"
 
 namespace treepo {
 namespace {
-
-at::Tensor normals(uint32_t seed, at::IntArrayRef shape) {
-  const RandomStream stream(seed, Purpose::generate);
-  at::Tensor x = at::empty(shape, at::kDouble);
-  for (int64_t i = 0; i < x.numel(); ++i)
-    x.mutable_data_ptr<double>()[i] = stream.normal(0, static_cast<uint32_t>(i));
-  return x;
-}
 
 using Operation = std::function<at::Tensor(const std::vector<at::Tensor>&, KernelChoice)>;
 

@@ -10,20 +10,13 @@
 #include <cmath>
 
 #include "model/packed_forward.h"
+#include "normals.h"
 #include "random_tree.h"
 #include "support/expect_error.h"
 #include "tiny_models.h"
 
 namespace treepo {
 namespace {
-
-at::Tensor normals(uint64_t seed, at::IntArrayRef shape) {
-  const RandomStream stream(seed, Purpose::train);
-  at::Tensor x = at::empty(shape, at::kDouble);
-  for (int64_t i = 0; i < x.numel(); ++i)
-    x.mutable_data_ptr<double>()[i] = stream.normal(0, static_cast<uint32_t>(i));
-  return x;
-}
 
 // Softmax over all N keys with what is not seen at -inf.
 at::Tensor dense_attention(const at::Tensor& qkv, const AttentionShape& shape,

@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "model/packed_forward.h"
+#include "one_token_batch.h"
 #include "random_tree.h"
 #include "support/expect_error.h"
 #include "tiny_models.h"
@@ -194,18 +195,7 @@ TEST(TreeStepModel, PagesAreKeptWhereTheySuffice) {
   EXPECT_EQ(model.bytes_per_page(16), 2 * 2 * 2 * 10 * 16 * 4);  // k and v, layers, heads, dim
   const Decoder half = Decoder::random(tiny_config("llama"), 3, at::kCPU, at::kBFloat16);
   EXPECT_EQ(TreeStepModel(half).bytes_per_page(16), 2 * 2 * 2 * 10 * 16 * 2);
-  StepBatch batch;
-  batch.attention = {.page_tokens = 4,
-                     .piece_page = {2},
-                     .piece_tokens = {1},
-                     .run_piece_begin = {0, 1},
-                     .run_tokens = {1},
-                     .run_pair_begin = {0, 1},
-                     .pair_query = {0},
-                     .pair_visible = {1}};
-  batch.tokens = {5};
-  batch.positions = {0};
-  batch.slots = {8};
+  StepBatch batch = one_token_batch(/*page_tokens=*/4, /*page=*/2);
   batch.draws = {{.row = 0, .uniform = 0.5}};
   std::vector<DrawnToken> first, second;
   model.allocate_pages(4, 4);
@@ -221,18 +211,7 @@ TEST(TreeStepModel, BadBatchesAndWeightsAreNamed) {
   Decoder decoder = Decoder::random(tiny_config("llama"), 3, at::kCPU, at::kFloat);
   TreeStepModel model(decoder);
   model.allocate_pages(1, 4);
-  StepBatch good;
-  good.attention = {.page_tokens = 4,
-                    .piece_page = {0},
-                    .piece_tokens = {1},
-                    .run_piece_begin = {0, 1},
-                    .run_tokens = {1},
-                    .run_pair_begin = {0, 1},
-                    .pair_query = {0},
-                    .pair_visible = {1}};
-  good.tokens = {5};
-  good.positions = {0};
-  good.slots = {0};
+  StepBatch good = one_token_batch();
   good.draws = {{.row = 0, .uniform = 0.5}};
   std::vector<DrawnToken> drawn;
   model.step(good, drawn);

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "config/declare.h"
+#include "reward/judge.h"
 #include "reward/native.h"
 #include "reward/overlong.h"
 #include "support/assets.h"
@@ -19,23 +20,12 @@ namespace {
 
 using ::testing::HasSubstr;
 
-Problem problem_with(std::optional<std::string> answer) {
-  Problem problem;
-  problem.id = "p7";
-  problem.prompt = "?";
-  problem.answer = std::move(answer);
-  problem.where = "data.jsonl, line 7";
-  return problem;
-}
-
 std::unique_ptr<Verifier> verifier_of(const std::string& kind) {
-  RewardOptions options;
-  options.kind = kind;
-  return make_verifier(options);
+  return make_verifier(reward_kind(kind));
 }
 
 Verdict judge(const std::string& kind, const std::string& answer, std::string_view text, bool eos) {
-  const Problem problem = problem_with(answer);
+  const Problem problem = problem_with_answer(answer);
   const auto verifier = verifier_of(kind);
   verifier->check(problem);
   const Response response{&problem, text, eos};
@@ -151,26 +141,26 @@ TEST(MakeVerifier, OptionsKnowTheSameKinds) {
 TEST(Verifier, RefusesProblemsItCannotJudge) {
   for (const char* kind : {"carry", "digits", "exact", "numeric"}) {
     const std::string error =
-        error_of([&] { verifier_of(kind)->check(problem_with(std::nullopt)); });
+        error_of([&] { verifier_of(kind)->check(problem_with_answer(std::nullopt)); });
     EXPECT_THAT(error, HasSubstr("data.jsonl, line 7: problem \"p7\" has no answer")) << kind;
   }
   for (const char* answer : {"", "-", "7.5", "7 ", "seven", "1-2"}) {
-    EXPECT_THAT(error_of([&] { verifier_of("carry")->check(problem_with(answer)); }),
+    EXPECT_THAT(error_of([&] { verifier_of("carry")->check(problem_with_answer(answer)); }),
                 HasSubstr("not an integer"))
         << answer;
   }
   for (const char* answer : {"", "seven", "7 apples", "nan", "1/0", "\\frac{1}{2}"}) {
-    EXPECT_THAT(error_of([&] { verifier_of("numeric")->check(problem_with(answer)); }),
+    EXPECT_THAT(error_of([&] { verifier_of("numeric")->check(problem_with_answer(answer)); }),
                 HasSubstr("not a number"))
         << answer;
   }
-  verifier_of("carry")->check(problem_with("-7"));
-  verifier_of("digits")->check(problem_with(""));
-  verifier_of("exact")->check(problem_with(""));
+  verifier_of("carry")->check(problem_with_answer("-7"));
+  verifier_of("digits")->check(problem_with_answer(""));
+  verifier_of("exact")->check(problem_with_answer(""));
 }
 
 TEST(Verifier, JudgesABatchInOrder) {
-  const Problem a = problem_with("1"), b = problem_with("2");
+  const Problem a = problem_with_answer("1"), b = problem_with_answer("2");
   const Response responses[] = {{&a, "1", true}, {&b, "1", true}, {&b, "2", true}, {&a, "", true}};
   std::vector<double> scores;
   for (const Verdict& verdict : verifier_of("exact")->verify(responses))
@@ -196,7 +186,7 @@ class FixedVerifier : public Verifier {
 };
 
 TEST(Verifier, RefusesScoresThatAreNotFinite) {
-  const Problem problem = problem_with("1");
+  const Problem problem = problem_with_answer("1");
   const Response responses[] = {{&problem, "1", true}, {&problem, "2", true}};
   for (const double bad :
        {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity(),
@@ -243,7 +233,7 @@ TEST(DigitsVerifier, GivesConstantAnswersTheirPublishedScores) {
       zero_text += i > 0 ? ",0" : "0";
       second_text += (i > 0 ? "," : "") + second;
     }
-    const Problem problem = problem_with(row["answer"].get<std::string>());
+    const Problem problem = problem_with_answer(row["answer"].get<std::string>());
     const Response responses[] = {{&problem, zero_text, true},
                                   {&problem, second_text, true},
                                   {&problem, *problem.answer, true}};

@@ -8,6 +8,7 @@
 
 #include "rollout/fake_model.h"
 #include "rollout/live_tree.h"
+#include "tree/budget.h"
 
 namespace treepo {
 namespace {
@@ -20,7 +21,7 @@ struct Loop {
       : settings(options),
         rules(make_stop_rules(settings.growth, settings.stop)),
         cache(num_pages, static_cast<int32_t>(settings.engine.page_tokens)),
-        scheduler(settings, cache),
+        scheduler(settings, {}, cache),
         model(kVocab, [](const std::vector<int32_t>& path) { return hash_logits(path, kVocab); }) {
     model.allocate_pages(num_pages, cache.page_tokens());
   }
@@ -45,12 +46,24 @@ struct Loop {
     }
     for (const auto& tree : trees) tree->settle();
     for (const auto& tree : trees) {
-      if (tree->at_barrier()) tree->cross_barrier({});
+      if (tree->at_barrier()) cross_barrier(*tree);
     }
     cache.check_invariants();
     for (const auto& tree : trees) tree->tree().check_invariants();
     std::erase_if(trees, [](const auto& tree) { return tree->finished(); });
     cache.check_invariants();
+  }
+
+  // No more paths than admission reckons with, but for fallback.
+  void cross_barrier(LiveTree& tree) {
+    const int32_t bound = largest_next_budget(settings.growth, {}, tree.round_paths(),
+                                              static_cast<int32_t>(tree.tree().leaves().size()));
+    const int32_t nodes = tree.tree().num_nodes();
+    tree.cross_barrier({});
+    const bool grown = tree.tree().num_nodes() > nodes;
+    if (grown && !tree.tree().node(nodes).fallback) {
+      EXPECT_LE(tree.active_paths(), bound);
+    }
   }
 
   RolloutSettings settings;
@@ -173,16 +186,49 @@ TEST(Scheduler, AdmitsByRowsAndPages) {
   RolloutSettings settings = small_settings();
   settings.eos_ids.clear();
   Loop loop(settings, 24);
-  EXPECT_TRUE(loop.scheduler.may_admit(loop.trees, 1000, 2));  // the first always
+  EXPECT_TRUE(loop.scheduler.may_admit(loop.trees, 1000));  // the first always
   loop.add(queries[0]);
   // The prompt takes 3 of 24 pages; the next segments of the 2 paths there are and of 2 new ones
   // can take 2 pages for each of 2 children: 16. That leaves 5.
   loop.step();
   loop.scheduler.choose(loop.trees);
-  EXPECT_TRUE(loop.scheduler.may_admit(loop.trees, 15, 2));
-  EXPECT_FALSE(loop.scheduler.may_admit(loop.trees, 16, 2));
+  EXPECT_TRUE(loop.scheduler.may_admit(loop.trees, 15));
+  EXPECT_FALSE(loop.scheduler.may_admit(loop.trees, 16));
   for (size_t i = 1; i < 4; ++i) loop.add(queries[1]);
-  EXPECT_FALSE(loop.scheduler.may_admit(loop.trees, 1, 1));  // 8 paths for 8 rows
+  EXPECT_FALSE(loop.scheduler.may_admit(loop.trees, 1));  // 8 paths for 8 rows
+}
+
+// What each budget may branch into: of 57 pages that the prompt of the first tree leaves, all but
+// those of next segments, 2 for each path.
+TEST(Scheduler, AdmitsByWhatTheBudgetMayGive) {
+  struct Case {
+    BudgetPolicy budget;
+    int64_t width, next_paths;  // of the tree that there is and of the new one, 3 paths each
+  };
+  for (const Case& c :
+       {Case{BudgetPolicy::transfer, 12, 6 + 6},  // the branching factor is 2
+        Case{BudgetPolicy::fixed, 12, 6 + 6}, Case{BudgetPolicy::random, 12, 9 + 9},  // 3 is drawn
+        Case{BudgetPolicy::tokens_per_step, 12, 3 + 3}, Case{BudgetPolicy::random, 7, 7 + 7}}) {
+    RolloutSettings settings = small_settings();
+    settings.growth = {.width = c.width,
+                       .depth = 3,
+                       .segment_tokens = 4,
+                       .first_split_min = 3,
+                       .first_split_max = 3,
+                       .budget = c.budget,
+                       .branching_min = 3,
+                       .branching_max = 3,
+                       .tokens_per_step = 12};
+    settings.eos_ids.clear();
+    const std::vector<Query> queries = queries_of({9});
+    Loop loop(settings, 60);
+    loop.add(queries[0]);
+    loop.step();
+    loop.scheduler.choose(loop.trees);
+    const auto prompt = static_cast<size_t>(3 * (57 - 2 * c.next_paths));
+    EXPECT_TRUE(loop.scheduler.may_admit(loop.trees, prompt));
+    EXPECT_FALSE(loop.scheduler.may_admit(loop.trees, prompt + 1));
+  }
 }
 
 // Random batches under every kind of pressure: invariants of trees, cache, pool and attention work
@@ -198,6 +244,9 @@ TEST(Scheduler, KeepsItsInvariantsUnderPressure) {
     settings.growth = {.width = pick(1, 8),
                        .depth = pick(1, 4),
                        .segment_tokens = pick(1, 6),
+                       .budget = static_cast<BudgetPolicy>(pick(0, 3)),
+                       .branching_max = pick(2, 5),
+                       .tokens_per_step = pick(1, 40),
                        .fallback_window = pick(0, 5)};
     settings.engine = {
         .max_rows = pick(1, 20), .max_step_tokens = pick(1, 30), .page_tokens = pick(1, 5)};

@@ -247,9 +247,15 @@ TEST(RunPlan, KnowsHowManyTreesBeginTogether) {
   const Decoder decoder = Decoder::random(memory.config, 1, at::kCPU, at::kFloat);
   std::vector<Query> queries(20);
   for (size_t i = 0; i < queries.size(); ++i) queries[i] = {.id = i, .prompt = {1, 2, 3, 4, 5}};
-  for (const auto& [rows, first, cache_mib] :
-       {std::tuple(16, 2, 8), std::tuple(16, 1, 8), std::tuple(16, 8, 8), std::tuple(64, 1, 1),
-        std::tuple(200, 8, 1), std::tuple(200, 2, 1)}) {
+  using enum BudgetPolicy;
+  options.rollout.branching_min = options.rollout.branching_max = 3;
+  options.rollout.tokens_per_step = 20 * 3 * 4;  // 3 paths of 4 tokens in each of 20 trees
+  for (const auto& [rows, first, cache_mib, budget] :
+       {std::tuple(16, 2, 8, transfer), std::tuple(16, 1, 8, transfer),
+        std::tuple(16, 8, 8, transfer), std::tuple(64, 1, 1, transfer),
+        std::tuple(200, 8, 1, transfer), std::tuple(200, 2, 1, transfer),
+        std::tuple(200, 2, 1, random), std::tuple(200, 2, 1, tokens_per_step)}) {
+    options.rollout.budget = budget;
     options.engine = {
         .max_rows = rows, .max_step_tokens = 512, .page_tokens = 32, .cache_mib = cache_mib};
     options.rollout.first_split_min = options.rollout.first_split_max = first;

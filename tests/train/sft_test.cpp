@@ -362,7 +362,7 @@ TEST(Sft, SkippedUpdatesInARowEndTheRun) {
   run.options.train.max_skipped_updates = 3;
   run.options.train.keep_checkpoints = 9;
   EXPECT_THAT(error_of([&] { run.train(); }),
-              AllOf(HasSubstr("3 updates in a row had a gradient that is not finite"),
+              AllOf(HasSubstr("step 3: 3 updates in a row had a gradient that is not finite"),
                     HasSubstr(run.path("checkpoints/step-000003")),
                     HasSubstr("goes on with the next examples")));
   EXPECT_EQ(read_file(run.path("checkpoints/step-000003/model.safetensors")),

@@ -8,6 +8,7 @@
 #include "support/faulty_file_system.h"
 #include "support/recording_terminal.h"
 #include "tiny_run.h"
+#include "train/warm_start.h"
 
 namespace treepo {
 namespace {
@@ -122,7 +123,7 @@ TEST(TrainerErrors, GradientsThatAreNotFiniteEndTheRun) {
   {
     const ScopedTerminal scope(screen.terminal());
     EXPECT_THAT(error_of([&] { run.train(); }),
-                AllOf(HasSubstr("3 updates in a row had a gradient that is not finite"),
+                AllOf(HasSubstr("step 2: 3 updates in a row had a gradient that is not finite"),
                       HasSubstr(run.path("checkpoints/step-000002")),
                       HasSubstr("lower optimizer.learning_rate")));
   }
@@ -146,6 +147,39 @@ TEST(TrainerErrors, GradientsThatAreNotFiniteEndTheRun) {
   EXPECT_THAT(error_of([&] { run.resume({"train.max_skipped_updates=4"}); }),
               HasSubstr("checkpoints/step-000004"));
   EXPECT_EQ(CheckpointStore::load_state(run.path("checkpoints/step-000004")).skipped.total, 7);
+}
+
+// A rate that is far too high: after one update nothing is finite any more.
+TEST(TrainerErrors, AWarmStartThatGivesUpLeavesTheWeightsBeforeTheSkippedUpdates) {
+  TinyRun run;
+  run.options.data.kind = "carry";
+  run.options.data.held_out = 4;
+  run.options.reward.kind = "carry";
+  run.options.warm_start = {.steps = 9, .batch = 2, .learning_rate = 1e300, .warmup_steps = 0};
+  run.options.train.max_skipped_updates = 3;
+  const std::string folder = run.path("checkpoints/unfinished-warm-start");
+  RecordingTerminal screen(false);
+  {
+    const ScopedTerminal scope(screen.terminal());
+    EXPECT_THAT(error_of([&] { run.train(); }),
+                AllOf(HasSubstr("warm start, step 4: 3 updates in a row had a gradient that is not "
+                                "finite"),
+                      HasSubstr("are in " + folder), HasSubstr("lower warm_start.learning_rate"),
+                      HasSubstr("--resume begins the warm start anew")));
+  }
+  EXPECT_THAT(screen.written(), AllOf(HasSubstr("warm start, step 2: an update was skipped"),
+                                      HasSubstr("(examples: demonstration 6; demonstration 7)")));
+  const std::vector<Json> lines = run.lines("metrics.jsonl");
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0]["warm_start/step"], 4);
+  EXPECT_EQ(lines[0]["warm_start/skipped"], 3);
+
+  warm_start(run.model.decoder, run.model.tokenizer, run.options, kCarryEosId, [](const auto&) {});
+  const Decoder saved = Decoder::load(folder, at::kCPU, at::kDouble);
+  EXPECT_TRUE(at::equal(saved.parameters().values(), run.model.decoder.parameters().values()));
+  EXPECT_TRUE(at::isfinite(saved.parameters().values()).all().item<bool>());
+  EXPECT_TRUE(posix_file_system().exists(folder + "/tokenizer.json"));
+  EXPECT_THAT(error_of([&] { run.resume(); }), HasSubstr("warm start, step 4: 3 updates"));
 }
 
 TEST(TrainerErrors, AWarmStartNeedsAnEndOfSequence) {

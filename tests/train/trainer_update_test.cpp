@@ -43,6 +43,9 @@ TEST(TrainerUpdate, SamplerAndTrainerAgreeInTheFirstUpdate) {
       EXPECT_GT(number(line, "mismatch/max"), 0.0);
       EXPECT_LT(number(line, "mismatch/max"), 1e-9);
       EXPECT_LE(number(line, "mismatch/mean"), number(line, "mismatch/max"));
+      EXPECT_LE(std::abs(number(line, "mismatch/kl")), number(line, "mismatch/mean"));
+      EXPECT_LT(std::abs(number(line, "mismatch/k3_kl")), 1e-15);
+      EXPECT_GT(number(line, "update/approx_kl"), 1e-7);  // of the second update
       EXPECT_EQ(line["mismatch/outside"], 0);
       EXPECT_GT(number(line, "ratio/max"), 1.001);  // of the second update
     }

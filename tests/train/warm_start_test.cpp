@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "dense_forward.h"
-#include "support/expect_error.h"
 #include "tiny_model.h"
 #include "train/supervised_run.h"
 
@@ -106,29 +105,16 @@ TEST(WarmStart, TheSameSeedGivesTheSameWeights) {
 }
 
 // Nothing is learned of weights that are no numbers; the eleventh update is not tried.
-TEST(WarmStart, SkippedUpdatesInARowAreAnError) {
+TEST(WarmStart, GivesUpAfterSkippedUpdatesInARow) {
   TinyModel model;
   model.decoder.parameters().values().fill_(std::numeric_limits<double>::quiet_NaN());
-  RunOptions options = warm_options(20);
-  std::vector<WarmStartProgress> reports;
-  const std::string error = error_of([&] {
-    warm_start(model.decoder, model.tokenizer, options, kCarryEosId,
-               [&](const WarmStartProgress& report) { reports.push_back(report); });
-  });
-  EXPECT_NE(error.find("10 updates of the warm start in a row"), std::string::npos) << error;
+  const std::vector<WarmStartProgress> reports = run_warm_start(model, warm_options(20));
   ASSERT_EQ(reports.size(), 10u);
   for (const WarmStartProgress& report : reports) {
-    EXPECT_TRUE(report.skipped);
-    EXPECT_EQ(report.skipped_updates, report.step);
+    EXPECT_EQ(report.skipped.in_a_row, report.step);
+    EXPECT_EQ(report.skipped.total, report.step);
+    EXPECT_EQ(report.given_up, report.step == 10);
   }
-}
-
-TEST(WarmStart, ARateThatIsFarTooHighIsAnError) {
-  TinyModel model;
-  RunOptions options = warm_options(20);
-  options.warm_start.learning_rate = 1e300;
-  EXPECT_NE(error_of([&] { run_warm_start(model, options); }).find("warm_start.learning_rate"),
-            std::string::npos);
 }
 
 TEST(WarmStart, ACheckedDeviceChecksSupervisedSteps) {

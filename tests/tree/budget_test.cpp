@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
+#include <random>
 
 #include "tree/scripted_growth.h"
 
@@ -31,6 +33,49 @@ TEST(FirstSplit, IsFixedDrawnOrTheWidth) {
   bounded.limit = WidthLimit::tokens;
   bounded.token_budget = 39;
   EXPECT_EQ(split(bounded), 3);  // 39 tokens are 3 segments
+}
+
+// Whichever paths stop at the barrier, as trajectories or discarded, and whatever is drawn there;
+// and no smaller number would do.
+TEST(Budget, TheLargestNextBudgetIsReachedAndNeverExceeded) {
+  std::mt19937 random(6);
+  const auto pick = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(random() % static_cast<uint64_t>(high - low + 1));
+  };
+  for (int round = 0; round < 2000; ++round) {
+    GrowthOptions options{.width = pick(1, 24), .segment_tokens = 10};
+    options.branching_factor = pick(1, 4);
+    options.sequential = pick(0, 9) == 0;
+    options.budget = static_cast<BudgetPolicy>(pick(0, 3));
+    options.branching_min = pick(1, 3);
+    options.branching_max = options.branching_min + pick(0, 2);
+    options.tokens_per_step = pick(1, 400);
+    options.limit = static_cast<WidthLimit>(pick(0, 1));
+    options.token_budget = pick(1, 400);
+    const GrowthFacts facts{.trees = pick(1, 4)};
+    const auto paths = static_cast<int32_t>(pick(1, 10));
+    const auto trajectories = static_cast<int32_t>(pick(0, 24));
+    const int32_t bound = largest_next_budget(options, facts, paths, trajectories);
+    int32_t most = 0;
+    for (int32_t active = 1; active <= paths; ++active) {
+      const int32_t stopped = paths - active;
+      for (int32_t discarded = 0; discarded <= stopped; ++discarded) {
+        for (int32_t barrier = 1; barrier <= 40; ++barrier) {
+          const SegmentEnd at{.active = active,
+                              .trajectories = trajectories + stopped - discarded,
+                              .stopped_now = stopped,
+                              .active_tokens = active * 10,
+                              .trajectory_tokens = trajectories * 10,
+                              .barrier = barrier};
+          most = std::max(most, budget_at_segment_end(options, facts, at, stream()));
+        }
+      }
+    }
+    ASSERT_LE(most, bound) << "round " << round;
+    if (options.limit == WidthLimit::trajectories) {
+      ASSERT_EQ(most, bound) << "round " << round;
+    }
+  }
 }
 
 // Uniform on 2…8: each of 7,000 draws; a false alarm beyond 5 standard deviations (147) of any of

@@ -65,37 +65,10 @@ TEST(Prune, Worth) {
   EXPECT_EQ(path_worths(PrunePolicy::value, tree, Ints{1, 2, 3}), (std::vector<double>{1, 0, 1}));
 }
 
-// Four paths, at most half: "cc" and "dd" go, and their budget (b f + b A = 8) is transferred.
-// Discarded they are no trajectories, so that all six are made by the others.
-TEST(Prune, DiscardedDrawn) {
-  ScriptedGrowth drawn{.growth = {.width = 6,
-                                  .depth = 2,
-                                  .segment_tokens = 2,
-                                  .first_split_min = 4,
-                                  .first_split_max = 4,
-                                  .prune = PrunePolicy::logprob,
-                                  .prune_share = 0.5},
-                       .script = {{"p", "aa"}, {"p", "bb"}, {"p", "cc"}, {"p", "dd"}},
-                       .expected =
-                           "p\n"
-                           "  aa\n"
-                           "    ee length\n"
-                           "    ff length\n"
-                           "    gg length\n"
-                           "  bb\n"
-                           "    ee length\n"
-                           "    ff length\n"
-                           "    gg length\n"
-                           "  cc pruned (discarded)\n"
-                           "  dd pruned (discarded)\n"};
-  for (const char* after : {"paa", "pbb"}) {
-    for (const char* segment : {"ee", "ff", "gg"}) drawn.script.push_back({after, segment});
-  }
-  drawn.check();
-}
-
-// Kept, they are two of the six.
-TEST(Prune, KeptDrawn) {
+// Four paths, at most half: "cc" and "dd" go, and their budget (b f + b A = 8) is transferred to
+// `segments` below each of the others.
+void check_pruned_half(bool train_pruned, const std::vector<std::string>& segments,
+                       const std::string& expected) {
   ScriptedGrowth drawn{.growth = {.width = 6,
                                   .depth = 2,
                                   .segment_tokens = 2,
@@ -103,22 +76,43 @@ TEST(Prune, KeptDrawn) {
                                   .first_split_max = 4,
                                   .prune = PrunePolicy::logprob,
                                   .prune_share = 0.5,
-                                  .train_pruned = true},
+                                  .train_pruned = train_pruned},
                        .script = {{"p", "aa"}, {"p", "bb"}, {"p", "cc"}, {"p", "dd"}},
-                       .expected =
-                           "p\n"
-                           "  aa\n"
-                           "    ee length\n"
-                           "    ff length\n"
-                           "  bb\n"
-                           "    ee length\n"
-                           "    ff length\n"
-                           "  cc pruned\n"
-                           "  dd pruned\n"};
+                       .expected = expected};
   for (const char* after : {"paa", "pbb"}) {
-    for (const char* segment : {"ee", "ff"}) drawn.script.push_back({after, segment});
+    for (const std::string& segment : segments) drawn.script.push_back({after, segment});
   }
   drawn.check();
+}
+
+// Discarded they are no trajectories, so that all six are made by the others.
+TEST(Prune, DiscardedDrawn) {
+  check_pruned_half(/*train_pruned=*/false, {"ee", "ff", "gg"},
+                    "p\n"
+                    "  aa\n"
+                    "    ee length\n"
+                    "    ff length\n"
+                    "    gg length\n"
+                    "  bb\n"
+                    "    ee length\n"
+                    "    ff length\n"
+                    "    gg length\n"
+                    "  cc pruned (discarded)\n"
+                    "  dd pruned (discarded)\n");
+}
+
+// Kept, they are two of the six.
+TEST(Prune, KeptDrawn) {
+  check_pruned_half(/*train_pruned=*/true, {"ee", "ff"},
+                    "p\n"
+                    "  aa\n"
+                    "    ee length\n"
+                    "    ff length\n"
+                    "  bb\n"
+                    "    ee length\n"
+                    "    ff length\n"
+                    "  cc pruned\n"
+                    "  dd pruned\n");
 }
 
 TEST(Prune, ByEntropyDrawn) {
