@@ -15,6 +15,7 @@
 #include "base/large_blocks.h"
 #include "grown_tree.h"
 #include "learn/update.h"
+#include "model/reused_memory.h"
 
 namespace treepo {
 namespace {
@@ -91,7 +92,8 @@ bool measure(const GrownShape& shape, int repetitions) {
 }  // namespace treepo
 
 int main(int argc, char** argv) {
-  treepo::give_back_large_blocks();  // as the program does
+  treepo::give_back_large_blocks();  // as the program does, and the next
+  treepo::reuse_tensor_memory();
   const int repetitions = argc > 1 ? std::max(1, std::atoi(argv[1])) : 15;
   fmt::print("{} threads, float32, quickstart model; medians of {} alternating updates\n",
              at::get_num_threads(), repetitions);

@@ -15,9 +15,11 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/large_blocks.h"
 #include "base/timer.h"
 #include "learn/update.h"
 #include "model/device.h"
+#include "model/reused_memory.h"
 #include "train/threads.h"
 
 namespace treepo {
@@ -128,6 +130,8 @@ int main(int argc, char** argv) {
                argv[0]);
     return 2;
   }
+  treepo::give_back_large_blocks();  // as the program does, and the next
+  treepo::reuse_tensor_memory();
   try {
     treepo::run(argv[1], treepo::read_batch(argv[2]), treepo::parse_dtype(argv[3]), way == "packed",
                 argc > 5 ? std::max(1, std::atoi(argv[5])) : 3, argc > 6 ? std::atoi(argv[6]) : 1);

@@ -28,6 +28,7 @@
 #include "learn/update.h"
 #include "model/device.h"
 #include "model/named_shapes.h"
+#include "model/reused_memory.h"
 
 namespace treepo {
 namespace {
@@ -219,7 +220,8 @@ bool measure_updates(const std::string& shape, int64_t tokens, const std::string
 
 int main(int argc, char** argv) {
   using namespace treepo;
-  give_back_large_blocks();  // as the program does
+  give_back_large_blocks();  // as the program does, and the next
+  reuse_tensor_memory();
   if (argc > 1 && std::strcmp(argv[1], "--head") == 0) return measure_heads() ? 0 : 1;
   const std::string shape = argc > 1 ? argv[1] : "0.5b";
   const int64_t tokens = argc > 2 ? std::atoll(argv[2]) : 4096;

@@ -19,10 +19,7 @@ bool set_if_absent(const char* name, const char* value) {
 
 void settle_environment(char** argv) {
   // OMP_WAIT_POLICY decides the same thing.
-  bool changed =
-      std::getenv("OMP_WAIT_POLICY") == nullptr && set_if_absent("GOMP_SPINCOUNT", "5000");
-  changed |= set_if_absent("THP_MEM_ALLOC_ENABLE", "1");
-  if (!changed) return;
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr || !set_if_absent("GOMP_SPINCOUNT", "5000")) return;
   std::error_code error;  // by its own path, or `ps` would call it "exe"
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
   if (!error) execv(program.c_str(), argv);

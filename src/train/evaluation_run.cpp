@@ -63,7 +63,8 @@ LoggedProblem logged_problem(const ScoredTree& scored, bool greedy, double secon
   return problem;
 }
 
-// One pass over the queries that the log lacks.
+// One pass over the queries that the log lacks. Chunks are cut from all queries: a chunk's number
+// may decide how its trees grow.
 class Pass {
  public:
   Pass(StepModel& model, const RunOptions& options, const TokenText& text, Verifier& verifier,
@@ -75,17 +76,24 @@ class Pass {
         engine_(model, std::move(settings)) {}
 
   // false: stopped before all were done.
-  bool run(const std::vector<const TrainingQuery*>& queries, Log& log, JsonLinesFile& file,
+  bool run(const std::vector<TrainingQuery>& queries, Log& log, JsonLinesFile& file,
            const std::function<bool()>& stop_requested) {
-    validate_tokens_per_step(engine_.settings().growth,
-                             static_cast<int64_t>(std::min(queries.size(), chunk_size())));
+    const GrowthOptions& growth = engine_.settings().growth;
+    validate_tokens_per_step(growth, static_cast<int64_t>(std::min(queries.size(), chunk_size())));
+    const bool whole = growth.budget == BudgetPolicy::tokens_per_step && !growth.sequential;
     Progress progress(greedy_ ? "evaluate greedy" : "evaluate", std::ssize(queries));
     for (size_t begin = 0; begin < queries.size(); begin += chunk_size()) {
       if (stop_requested()) return false;
       const size_t end = std::min(queries.size(), begin + chunk_size());
-      run_chunk({queries.begin() + static_cast<std::ptrdiff_t>(begin),
-                 queries.begin() + static_cast<std::ptrdiff_t>(end)},
-                begin, progress, log, file);
+      std::vector<const TrainingQuery*> asked;
+      bool complete = true;
+      for (size_t i = begin; i < end; ++i) {
+        const bool known = log.contains(key_of(greedy_, queries[i].problem));
+        complete = complete && known;
+        if (whole || !known) asked.push_back(&queries[i]);
+      }
+      if (!complete) run_chunk(asked, end, progress, log, file);
+      progress.update(static_cast<int64_t>(end));
     }
     return true;
   }
@@ -98,6 +106,7 @@ class Pass {
     return static_cast<size_t>(std::max<int64_t>(16, 8 * trees_in_rows));
   }
 
+  // `done`: queries when it ends.
   void run_chunk(const std::vector<const TrainingQuery*>& queries, size_t done, Progress& progress,
                  Log& log, JsonLinesFile& file) {
     std::vector<Query> prompts;
@@ -106,15 +115,16 @@ class Pass {
     RolloutCallbacks callbacks;
     add_text_rules(callbacks, options_.stop, text_);
     callbacks.progress = [&](const RolloutProgress& p) {
-      progress.update(static_cast<int64_t>(done) + p.finished_queries);
+      progress.update(static_cast<int64_t>(done) - std::ssize(queries) + p.finished_queries);
     };
     Timer timer;
     TreeVerifier trees(options_, text_, verifier_, [&](size_t index, const ScoredTree& scored) {
       check_width(scored);
       LoggedProblem problem = logged_problem(scored, greedy_, timer.seconds());
       timer = Timer();
-      file.append(logged_json(problem));
-      log.emplace(key_of(greedy_, queries[index]->problem), std::move(problem));
+      const auto [at, is_new] =
+          log.emplace(key_of(greedy_, queries[index]->problem), std::move(problem));
+      if (is_new) file.append(logged_json(at->second));
     });
     callbacks.tree_done = [&](size_t index, const Query&, const SearchTree& tree) {
       trees.begin(index, *queries[index], tree);
@@ -157,16 +167,13 @@ std::optional<std::vector<LoggedProblem>> run_evaluation(
   if (options.evaluate.samples > 0) passes.push_back(false);
   if (options.evaluate.greedy) passes.push_back(true);
   for (const bool greedy : passes) {
-    std::vector<const TrainingQuery*> left;
-    for (const TrainingQuery& query : queries)
-      if (!log.contains(key_of(greedy, query.problem))) left.push_back(&query);
     Pass pass(model, options, text, verifier,
               evaluation_settings(options, text,
                                   greedy  ? EvaluationWay::greedy
                                   : trees ? EvaluationWay::trees
                                           : EvaluationWay::sequential),
               greedy);
-    if (!pass.run(left, log, file, stop_requested)) return std::nullopt;
+    if (!pass.run(queries, log, file, stop_requested)) return std::nullopt;
   }
   check_log(log, log_path, passes.size() * queries.size());
   std::vector<LoggedProblem> problems;

@@ -52,6 +52,21 @@ class EvaluationRunTest : public testing::Test {
     return run_evaluation(step_model, options_, trees, queries_, model_.text, verifier_,
                           directory_ / log, [&] { return stop_after-- == 0; });
   }
+  void expect_to_go_on(bool trees) {
+    const auto undisturbed = run(trees, "log");
+    EXPECT_FALSE(run(trees, "other", 1));  // after one chunk
+    const std::string path = directory_ / "other";
+    const std::string begun = read_file(path);
+    EXPECT_EQ(std::ranges::count(begun, '\n'), 16);
+    write_file_atomically(path, begun.substr(0, begun.size() - 40));
+    const auto resumed = run(trees, "other");
+    ASSERT_TRUE(resumed);
+    EXPECT_EQ(texts(*resumed), texts(*undisturbed));
+    EXPECT_EQ(std::ranges::count(read_file(path), '\n'), 80);
+    const std::string finished = read_file(path);
+    EXPECT_EQ(texts(run(trees, "other").value()), texts(*undisturbed));
+    EXPECT_EQ(read_file(path), finished);  // nothing was asked again
+  }
   std::vector<EvaluationRow> rows(const std::vector<LoggedProblem>& problems) {
     return evaluation_rows(problems, equivalence_of(verifier_), 7);
   }
@@ -91,19 +106,14 @@ TEST_F(EvaluationRunTest, GivesTheNumbersOfATrainingRunsEvaluation) {
 }
 
 TEST_F(EvaluationRunTest, GoesOnAfterAnInterruptAndAHalfWrittenLine) {
-  const auto undisturbed = run(false, "log");
-  EXPECT_FALSE(run(false, "other", 1));  // after one chunk
-  const std::string path = directory_ / "other";
-  const std::string begun = read_file(path);
-  EXPECT_EQ(std::ranges::count(begun, '\n'), 16);
-  write_file_atomically(path, begun.substr(0, begun.size() - 40));
-  const auto resumed = run(false, "other");
-  ASSERT_TRUE(resumed);
-  EXPECT_EQ(texts(*resumed), texts(*undisturbed));
-  EXPECT_EQ(std::ranges::count(read_file(path), '\n'), 80);
-  const std::string finished = read_file(path);
-  EXPECT_EQ(texts(run(false, "other").value()), texts(*undisturbed));
-  EXPECT_EQ(read_file(path), finished);  // nothing was asked again
+  expect_to_go_on(false);
+}
+
+// A tree's share of the tokens depends on the number of trees beside it.
+TEST_F(EvaluationRunTest, GoesOnWithTheSameTreesWhereTheyShareABudget) {
+  options_.rollout.budget = BudgetPolicy::tokens_per_step;
+  options_.rollout.tokens_per_step = 16 * 2 * options_.rollout.segment_tokens;
+  expect_to_go_on(true);
 }
 
 TEST_F(EvaluationRunTest, TreesShareTokensAndHaveAsManyAnswers) {
