@@ -46,6 +46,9 @@ void declare_objective(OptionTable& table, ObjectiveOptions& o) {
   table.add_enum("kl_estimator", o.kl_estimator,
                  "estimate of that divergence, with d = reference - log-prob: k1: -d, k2: d² / 2, "
                  "k3: exp(d) - d - 1");
+  table.add("kl_in_reward", o.kl_in_reward,
+            "take kl_beta × that estimate, summed over a trajectory's tokens before the update, "
+            "from its reward; the loss then has no KL term (k1 is usual)");
   table.add_choice("reference_dtype", o.reference_dtype, {"model", "bfloat16"},
                    "type of the first model's weights: model.dtype, or bfloat16 to save memory");
   table.add("reference_every", o.reference_every, kCount,

@@ -108,6 +108,7 @@ struct ObjectiveOptions {
   double dual_clip = 10.0;  // 0: off
   double kl_beta = 0.0;     // KL to the reference model, 0: no reference is kept
   KlEstimator kl_estimator = KlEstimator::k3;
+  bool kl_in_reward = false;  // taken from rewards, in front of advantages, instead of the loss
   std::string reference_dtype = "model";  // model (that of model.dtype), bfloat16
   int64_t reference_every = 0;  // steps after which the policy becomes the reference; 0: never
   double entropy_beta = 0.0;    // entropy bonus

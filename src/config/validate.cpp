@@ -195,11 +195,15 @@ void validate_reinforce_plus_plus(const RunOptions& o) {
       .given("advantage.whiten", o.advantage.whiten)
       .given("advantage.query_std", o.advantage.query_std)
       .or_else("set advantage.whiten = true and advantage.query_std = false, or another kind");
-  Rule(o.objective.kl_beta == 0 || o.objective.kl_estimator == KlEstimator::k2,
-       "the KL term of reinforce_plus_plus is estimated by k2")
+  const bool in_reward = o.objective.kl_in_reward;
+  const KlEstimator estimator = in_reward ? KlEstimator::k1 : KlEstimator::k2;
+  Rule(o.objective.kl_beta == 0 || o.objective.kl_estimator == estimator,
+       in_reward ? "the KL in the reward of reinforce_plus_plus is estimated by k1"
+                 : "the KL term of reinforce_plus_plus is estimated by k2")
       .given("objective.kl_beta", o.objective.kl_beta)
       .given("objective.kl_estimator", enum_name(o.objective.kl_estimator))
-      .or_else("set objective.kl_estimator = \"k2\", or another kind");
+      .or_else(fmt::format("set objective.kl_estimator = \"{}\", or another kind",
+                           enum_name(estimator)));
 }
 
 void validate_advantage(const AdvantageOptions& advantage) {
@@ -228,6 +232,11 @@ void validate_objective(const ObjectiveOptions& objective) {
        "objective.dual_clip must be 0 (off) or above 1")
       .given("objective.dual_clip", objective.dual_clip)
       .or_else("at 1 or below it would cut off tokens whose probability has not changed");
+  Rule(!objective.kl_in_reward || objective.kl_beta > 0,
+       "objective.kl_in_reward takes nothing from rewards without a weight")
+      .given("objective.kl_in_reward", objective.kl_in_reward)
+      .given("objective.kl_beta", objective.kl_beta)
+      .or_else("set objective.kl_beta above 0, or objective.kl_in_reward = false");
   Rule(objective.kind != Objective::gspo || objective.ratio != RatioLevel::token,
        "gspo is grpo with the ratio of sequences")
       .given("objective.kind", enum_name(objective.kind))

@@ -72,7 +72,7 @@ void check_inputs(const PackedTrees& pack, std::span<const double> logprobs,
   TREEPO_CHECK(logprobs.size() == num_targets && entropies.size() == num_sources,
                "{} log-probs for {} targets, {} entropies for {} sources", logprobs.size(),
                num_targets, entropies.size(), num_sources);
-  TREEPO_CHECK(!pack.reference_logprob.empty() || options.kl_beta == 0 || num_targets == 0,
+  TREEPO_CHECK(!pack.reference_logprob.empty() || kl_loss_beta(options) == 0 || num_targets == 0,
                "a KL term without reference log-probs");
   TREEPO_CHECK(
       sequence_ratios.size() == (uses_sequence_ratio(options) ? pack.trajectories.size() : 0),
@@ -103,9 +103,13 @@ void ObjectiveStatistics::add(const ObjectiveStatistics& other) {
   mismatch_outside += other.mismatch_outside;
 }
 
+double kl_loss_beta(const ObjectiveOptions& options) {
+  return options.kl_in_reward ? 0.0 : options.kl_beta;
+}
+
 MaskedLeaves masked_leaves(const ObjectiveOptions& options) {
-  return options.kl_beta == 0 && options.entropy_beta == 0 ? MaskedLeaves::dropped
-                                                           : MaskedLeaves::packed;
+  return kl_loss_beta(options) == 0 && options.entropy_beta == 0 ? MaskedLeaves::dropped
+                                                                 : MaskedLeaves::packed;
 }
 
 void count_masked(std::span<const TrainingTree> trees, const ObjectiveOptions& options,
@@ -152,6 +156,7 @@ ObjectiveResult evaluate_objective(const PackedTrees& pack, std::span<const doub
                                    std::span<const double> sequence_ratios) {
   check_inputs(pack, logprobs, entropies, options, sequence_ratios);
   const bool by_sequence = uses_sequence_ratio(options);
+  const double kl_beta = kl_loss_beta(options);
   const auto num_targets = static_cast<size_t>(pack.num_targets());
   ObjectiveResult result;
   ObjectiveStatistics& statistics = result.statistics;
@@ -175,8 +180,8 @@ ObjectiveResult evaluate_objective(const PackedTrees& pack, std::span<const doub
     if (!pack.reference_logprob.empty()) {
       const double d = pack.reference_logprob[t] - logp;
       const LossTerm kl = kl_term(options.kl_estimator, d);
-      term.loss += options.kl_beta * pack.weight[t] * kl.loss;
-      term.slope += options.kl_beta * pack.weight[t] * kl.slope;
+      term.loss += kl_beta * pack.weight[t] * kl.loss;
+      term.slope += kl_beta * pack.weight[t] * kl.slope;
       statistics.kl_sum += leaves * kl_term(KlEstimator::k3, d).loss;
       statistics.kl_tokens += pack.num_leaves[t];
     }

@@ -44,6 +44,9 @@ struct ObjectiveResult {
   ObjectiveStatistics statistics;
 };
 
+// Weight of the KL term of the loss: 0 where the reward has it (learn/kl_reward.h).
+double kl_loss_beta(const ObjectiveOptions& options);
+
 // Masked trajectories need not be packed where no other term than the policy's has a weight.
 MaskedLeaves masked_leaves(const ObjectiveOptions& options);
 
@@ -73,7 +76,7 @@ double loss_normalizer(Objective kind, const LossCounts& counts);
 // Policy loss summed over the trajectories of a pack and divided by `normalizer`: policy_term
 // (learn/loss_terms.h) for each token of each trajectory times its weight and importance_weight
 // (learn/importance_mask.h), plus, times its weight,
-//   kl_beta * kl_term   and   -entropy_beta * entropy of the distribution it was drawn from.
+//   kl_loss_beta * kl_term   and   -entropy_beta * entropy of the distribution it was drawn from.
 // With the ratio of tokens, r = exp(logp - old_logp) is one number for all trajectories through a
 // token and policy_term is linear in advantages of one sign, so that the sums A+ and A- do for all.
 // `sequence_ratios`: those of pack.trajectories where uses_sequence_ratio(options); else empty.

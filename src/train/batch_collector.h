@@ -28,6 +28,7 @@ struct ScoredTree {
   std::vector<std::string> responses;  // text of each trajectory without its EOS
   std::vector<Verdict> verdicts;
   std::vector<double> rewards;          // score minus the overlong penalty
+  std::vector<double> kl_penalties;     // taken from them too, by the trainer; empty: nothing
   std::vector<double> advantages;       // filled by the trainer; empty before
   std::vector<double> node_advantages;  // by node, where advantage.kind gives nodes their own
 

@@ -17,6 +17,7 @@ double ratio(double numerator, double denominator) {
 // Sums over all trajectories that were sampled for a step.
 struct TrajectorySums {
   double count = 0, score = 0, score_squared = 0, reward = 0, correct = 0;
+  double penalized = 0, kl_penalty = 0;
   double tokens = 0, longest = 0, unique_tokens = 0, finished = 0, entropy = 0;
   double stops[8] = {};  // by StopReason
 
@@ -29,6 +30,10 @@ struct TrajectorySums {
       score += scored.verdicts[i].score;
       score_squared += scored.verdicts[i].score * scored.verdicts[i].score;
       reward += scored.rewards[i];
+      if (!scored.kl_penalties.empty()) {
+        penalized += 1;
+        kl_penalty += scored.kl_penalties[i];
+      }
       correct += scored.verdicts[i].correct ? 1 : 0;
       tokens += length;
       longest = std::max(longest, length);
@@ -104,6 +109,7 @@ void add_sampling(Metrics& metrics, const CollectedBatch& batch, const RolloutSt
   metrics.set("score/std",
               std::sqrt(std::max(0.0, ratio(sums.score_squared, sums.count) - mean * mean)));
   metrics.set("reward/mean", ratio(sums.reward, sums.count));
+  if (sums.penalized > 0) metrics.set("reward/kl_penalty", sums.kl_penalty / sums.penalized);
   metrics.set("response/tokens_mean", ratio(sums.tokens, sums.count));
   metrics.set("response/tokens_max", sums.longest);
   metrics.set("response/finished", ratio(sums.finished, sums.count));

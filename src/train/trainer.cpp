@@ -10,6 +10,7 @@
 #include "config/save.h"
 #include "learn/advantage.h"
 #include "learn/importance_mask.h"
+#include "learn/kl_reward.h"
 #include "learn/node_advantage.h"
 #include "learn/schedule.h"
 #include "train/run_record.h"
@@ -68,8 +69,18 @@ std::pair<size_t, size_t> part_of(size_t count, int64_t part, int64_t parts) {
   return {count * p / n, count * (p + 1) / n};
 }
 
-TrainingTree training_tree(const ScoredTree& scored, bool mask_truncated) {
-  TrainingTree training{.tree = &scored.tree, .node_advantages = scored.node_advantages};
+// All trajectories of a tree, which have no advantages yet.
+TrainingTree uncredited_tree(const SearchTree& tree) {
+  return {.tree = &tree,
+          .leaves = tree.leaves(),
+          .advantages = std::vector<double>(tree.leaves().size())};
+}
+
+// Leaves out what has no loss.
+void take_advantages(const ScoredTree& scored, bool mask_truncated, TrainingTree& training) {
+  training.leaves.clear();
+  training.advantages.clear();
+  training.node_advantages = scored.node_advantages;
   const std::vector<int32_t>& leaves = scored.tree.leaves();
   for (size_t i = 0; i < leaves.size(); ++i) {
     const StopReason stop = scored.tree.node(leaves[i]).stop;
@@ -80,7 +91,12 @@ TrainingTree training_tree(const ScoredTree& scored, bool mask_truncated) {
     training.leaves.push_back(leaves[i]);
     training.advantages.push_back(scored.advantages[i]);
   }
-  return training;
+}
+
+std::vector<double> penalized_rewards(const ScoredTree& scored) {
+  std::vector<double> rewards = scored.rewards;
+  for (size_t i = 0; i < scored.kl_penalties.size(); ++i) rewards[i] -= scored.kl_penalties[i];
+  return rewards;
 }
 
 std::string query_names(std::span<const ScoredTree> trees) {
@@ -255,10 +271,12 @@ void Trainer::train_step(Progress& progress) {
       collector_.collect(state_.next_position, rollout_callbacks(progress), times);
 
   // 2. Credit each trajectory against its siblings at every depth.
-  assign_advantages(batch.kept, times);
+  const ObjectiveOptions objective = scheduled_objective(options_.objective, state_.step, steps);
+  const std::vector<TrainingTree> training = credited_trees(batch.kept, objective, times);
 
   // 3. Update on the trees, in several optimiser steps.
-  const BatchUpdate updated = update(batch.kept, learning_rate, times, progress);
+  const BatchUpdate updated =
+      update(batch.kept, training, objective, learning_rate, times, progress);
 
   // 4. Go on to the next queries, and write down what happened.
   state_.step += 1;
@@ -279,8 +297,8 @@ void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& time
   PhaseTimes::Scope scope = times.measure("advantage");
   std::vector<QueryRewards> queries;
   for (const ScoredTree& scored : trees) {
-    queries.push_back(
-        query_rewards(scored.query.problem.id, scored.tree, scored.tree.leaves(), scored.rewards));
+    queries.push_back(query_rewards(scored.query.problem.id, scored.tree, scored.tree.leaves(),
+                                    penalized_rewards(scored)));
   }
   if (!is_per_node(options_.advantage.kind)) {
     std::vector<LeafAdvantages> advantages = leaf_advantages(queries, options_.advantage);
@@ -295,15 +313,32 @@ void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& time
   }
 }
 
-std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>& trees) {
+// Where rewards need log-probs, those of all trajectories come first; else only what has a loss is
+// run.
+std::vector<TrainingTree> Trainer::credited_trees(std::vector<ScoredTree>& trees,
+                                                  const ObjectiveOptions& objective,
+                                                  PhaseTimes& times) {
   std::vector<TrainingTree> training;
-  for (const ScoredTree& scored : trees)
-    training.push_back(training_tree(scored, options_.objective.mask_truncated));
+  for (const ScoredTree& scored : trees) training.push_back(uncredited_tree(scored.tree));
+  if (objective.kl_in_reward) {
+    add_logprobs(training, times);
+    for (size_t i = 0; i < trees.size(); ++i)
+      trees[i].kl_penalties = kl_penalties(training[i], objective);
+  }
+  assign_advantages(trees, times);
+  for (size_t i = 0; i < trees.size(); ++i)
+    take_advantages(trees[i], objective.mask_truncated, training[i]);
+  if (!objective.kl_in_reward) add_logprobs(training, times);
+  if (options_.update.recompute_old_logprobs) mask_trajectories(training, objective);
+  return training;
+}
+
+void Trainer::add_logprobs(std::vector<TrainingTree>& training, PhaseTimes& times) {
+  PhaseTimes::Scope scope = times.measure("update");
   const PackRunOptions run = pack_run_options(options_);
   if (options_.update.recompute_old_logprobs) {
     std::vector<std::vector<double>> old = compute_logprobs(model_.decoder, training, run);
     for (size_t i = 0; i < old.size(); ++i) training[i].old_logprobs = std::move(old[i]);
-    mask_trajectories(training, options_.objective);
   }
   if (options_.objective.kl_beta != 0) {
     const AdaptersOff adapters_off(model_.decoder);
@@ -312,10 +347,11 @@ std::vector<TrainingTree> Trainer::training_trees(const std::vector<ScoredTree>&
     for (size_t i = 0; i < reference.size(); ++i)
       training[i].reference_logprobs = std::move(reference[i]);
   }
-  return training;
 }
 
-BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learning_rate,
+BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees,
+                            const std::vector<TrainingTree>& training,
+                            const ObjectiveOptions& objective, double learning_rate,
                             PhaseTimes& times, Progress& progress) {
   PhaseTimes::Scope scope = times.measure("update");
   BatchUpdate batch;
@@ -326,9 +362,6 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees, double learnin
         state_.step + 1);
     return batch;
   }
-  const std::vector<TrainingTree> training = training_trees(trees);
-  const ObjectiveOptions objective =
-      scheduled_objective(options_.objective, state_.step, total_steps());
   const int64_t updates = options_.update.updates_per_batch;
   bool weights_as_sampled = true;
   for (int64_t part = 0; part < updates; ++part) {

@@ -63,9 +63,14 @@ class Trainer {
   void run_warm_start();
   void train_step(Progress& progress);
   void assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& times) const;
-  std::vector<TrainingTree> training_trees(const std::vector<ScoredTree>& trees);
-  BatchUpdate update(const std::vector<ScoredTree>& trees, double learning_rate, PhaseTimes& times,
-                     Progress& progress);
+  // Fills in advantages (and KL penalties) of the trees, which must outlive what is returned.
+  std::vector<TrainingTree> credited_trees(std::vector<ScoredTree>& trees,
+                                           const ObjectiveOptions& objective, PhaseTimes& times);
+  void add_logprobs(std::vector<TrainingTree>& training, PhaseTimes& times);
+  // training[i] is of trees[i].
+  BatchUpdate update(const std::vector<ScoredTree>& trees,
+                     const std::vector<TrainingTree>& training, const ObjectiveOptions& objective,
+                     double learning_rate, PhaseTimes& times, Progress& progress);
   void count_tokens(const SearchTree& tree);
   void log_samples(const CollectedBatch& batch);
   RolloutCallbacks rollout_callbacks(Progress& progress);

@@ -45,6 +45,7 @@ OrderedJson scored_record(const ScoredTree& scored, const TokenText& text) {
   for (size_t i = 0; i < scored.verdicts.size(); ++i) {
     leaves[i]["score"] = scored.verdicts[i].score;
     leaves[i]["reason"] = scored.verdicts[i].reason;
+    if (!scored.kl_penalties.empty()) leaves[i]["kl_penalty"] = scored.kl_penalties[i];
   }
   return record;
 }

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "hand_made_verifier.h"
 #include "train/batch_collector.h"
 
 namespace treepo {
@@ -51,6 +52,18 @@ TEST(StepMetrics, PartsOfARewardAreLoggedApart) {
   const Metrics metrics = metrics_of(batch);
   EXPECT_EQ(value_of(metrics, "reward/math"), 0.25);
   EXPECT_EQ(value_of(metrics, "reward/tags"), 0.75);
+}
+
+// Trees that were dropped have none.
+TEST(StepMetrics, TheKlPenaltyIsAMeanOverTrajectoriesThatPayIt) {
+  CollectedBatch batch;
+  batch.dropped.push_back(scored({verdict(0), verdict(0)}));
+  EXPECT_EQ(value_of(metrics_of(batch), "reward/kl_penalty"), std::nullopt);
+  batch.kept.push_back(scored({verdict(0), verdict(1)}));
+  batch.kept.push_back(scored({verdict(1)}));
+  batch.kept[0].kl_penalties = {0.5, -0.25};
+  batch.kept[1].kl_penalties = {2};
+  EXPECT_EQ(value_of(metrics_of(batch), "reward/kl_penalty"), 0.75);
 }
 
 TEST(StepMetrics, ASinglePartIsTheScore) {

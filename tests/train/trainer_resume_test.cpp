@@ -71,6 +71,30 @@ TEST(Resume, GoesOnBitByBitAfterAnInterrupt) {
   }
 }
 
+// Rewards depend on the reference, before and after it is reset.
+TEST(Resume, KlInTheRewardGoesOnBitByBit) {
+  const auto kl_run = [] {
+    auto run = four_steps();
+    run->options.objective.kl_in_reward = true;
+    run->options.objective.beta_schedule = "linear";
+    return run;
+  };
+  const auto whole = kl_run();
+  whole->train();
+  for (const int64_t steps : {2, 3}) {
+    SCOPED_TRACE(steps);
+    const auto run = kl_run();
+    run->train(Trainer::Start::fresh, after_steps(steps));
+    run->resume({"train.keep_checkpoints=2"});
+    EXPECT_EQ(without_times(run->lines("metrics.jsonl")),
+              without_times(whole->lines("metrics.jsonl")));
+    EXPECT_EQ(run->lines("samples.jsonl"), whole->lines("samples.jsonl"));
+    const std::string last = "checkpoints/step-000004/";
+    for (const std::string file : {"model.safetensors", "optimizer.state"})
+      EXPECT_EQ(read_file(run->path(last + file)), read_file(whole->path(last + file)));
+  }
+}
+
 // The float32 copy of half-width weights is part of what a checkpoint keeps.
 TEST(Resume, HalfWidthWeightsGoOnBitByBit) {
   const auto bfloat16_run = [] {
