@@ -8,11 +8,10 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "config/save.h"
-#include "learn/advantage.h"
 #include "learn/importance_mask.h"
 #include "learn/kl_reward.h"
-#include "learn/node_advantage.h"
 #include "learn/schedule.h"
+#include "train/credit.h"
 #include "train/run_record.h"
 #include "train/skipped_updates.h"
 #include "train/step_events.h"
@@ -67,36 +66,6 @@ DataSet load_problems(const RunOptions& options, const Verifier& verifier,
 std::pair<size_t, size_t> part_of(size_t count, int64_t part, int64_t parts) {
   const auto p = static_cast<size_t>(part), n = static_cast<size_t>(parts);
   return {count * p / n, count * (p + 1) / n};
-}
-
-// All trajectories of a tree, which have no advantages yet.
-TrainingTree uncredited_tree(const SearchTree& tree) {
-  return {.tree = &tree,
-          .leaves = tree.leaves(),
-          .advantages = std::vector<double>(tree.leaves().size())};
-}
-
-// Leaves out what has no loss.
-void take_advantages(const ScoredTree& scored, bool mask_truncated, TrainingTree& training) {
-  training.leaves.clear();
-  training.advantages.clear();
-  training.node_advantages = scored.node_advantages;
-  const std::vector<int32_t>& leaves = scored.tree.leaves();
-  for (size_t i = 0; i < leaves.size(); ++i) {
-    const StopReason stop = scored.tree.node(leaves[i]).stop;
-    if (mask_truncated && (stop == StopReason::length || stop == StopReason::depth)) {
-      ++training.left_out;
-      continue;
-    }
-    training.leaves.push_back(leaves[i]);
-    training.advantages.push_back(scored.advantages[i]);
-  }
-}
-
-std::vector<double> penalized_rewards(const ScoredTree& scored) {
-  std::vector<double> rewards = scored.rewards;
-  for (size_t i = 0; i < scored.kl_penalties.size(); ++i) rewards[i] -= scored.kl_penalties[i];
-  return rewards;
 }
 
 std::string query_names(std::span<const ScoredTree> trees) {
@@ -293,26 +262,6 @@ void Trainer::train_step(Progress& progress) {
   reference_.step_done(model_.decoder, state_.step);
 }
 
-void Trainer::assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& times) const {
-  PhaseTimes::Scope scope = times.measure("advantage");
-  std::vector<QueryRewards> queries;
-  for (const ScoredTree& scored : trees) {
-    queries.push_back(query_rewards(scored.query.problem.id, scored.tree, scored.tree.leaves(),
-                                    penalized_rewards(scored)));
-  }
-  if (!is_per_node(options_.advantage.kind)) {
-    std::vector<LeafAdvantages> advantages = leaf_advantages(queries, options_.advantage);
-    for (size_t i = 0; i < trees.size(); ++i) trees[i].advantages = std::move(advantages[i].values);
-    return;
-  }
-  std::vector<std::vector<double>> advantages = node_advantages(queries, options_.advantage);
-  for (size_t i = 0; i < trees.size(); ++i) {
-    trees[i].advantages = path_means(queries[i], advantages[i]);
-    advantages[i].resize(static_cast<size_t>(trees[i].tree.num_nodes()));
-    trees[i].node_advantages = std::move(advantages[i]);
-  }
-}
-
 // Where rewards need log-probs, those of all trajectories come first; else only what has a loss is
 // run.
 std::vector<TrainingTree> Trainer::credited_trees(std::vector<ScoredTree>& trees,
@@ -325,7 +274,10 @@ std::vector<TrainingTree> Trainer::credited_trees(std::vector<ScoredTree>& trees
     for (size_t i = 0; i < trees.size(); ++i)
       trees[i].kl_penalties = kl_penalties(training[i], objective);
   }
-  assign_advantages(trees, times);
+  {
+    PhaseTimes::Scope scope = times.measure("advantage");
+    assign_advantages(trees, options_.advantage);
+  }
   for (size_t i = 0; i < trees.size(); ++i)
     take_advantages(trees[i], objective.mask_truncated, training[i]);
   if (!objective.kl_in_reward) add_logprobs(training, times);

@@ -62,7 +62,6 @@ class Trainer {
  private:
   void run_warm_start();
   void train_step(Progress& progress);
-  void assign_advantages(std::vector<ScoredTree>& trees, PhaseTimes& times) const;
   // Fills in advantages (and KL penalties) of the trees, which must outlive what is returned.
   std::vector<TrainingTree> credited_trees(std::vector<ScoredTree>& trees,
                                            const ObjectiveOptions& objective, PhaseTimes& times);
