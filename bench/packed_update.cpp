@@ -92,7 +92,8 @@ bool measure(const GrownShape& shape, int repetitions) {
 }  // namespace treepo
 
 int main(int argc, char** argv) {
-  treepo::give_back_large_blocks();  // as the program does, and the next
+  // Memory is handled as in the program.
+  treepo::give_back_large_blocks();
   treepo::reuse_tensor_memory();
   const int repetitions = argc > 1 ? std::max(1, std::atoi(argv[1])) : 15;
   fmt::print("{} threads, float32, quickstart model; medians of {} alternating updates\n",

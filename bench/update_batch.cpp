@@ -130,7 +130,8 @@ int main(int argc, char** argv) {
                argv[0]);
     return 2;
   }
-  treepo::give_back_large_blocks();  // as the program does, and the next
+  // Memory is handled as in the program.
+  treepo::give_back_large_blocks();
   treepo::reuse_tensor_memory();
   try {
     treepo::run(argv[1], treepo::read_batch(argv[2]), treepo::parse_dtype(argv[3]), way == "packed",

@@ -220,7 +220,8 @@ bool measure_updates(const std::string& shape, int64_t tokens, const std::string
 
 int main(int argc, char** argv) {
   using namespace treepo;
-  give_back_large_blocks();  // as the program does, and the next
+  // Memory is handled as in the program.
+  give_back_large_blocks();
   reuse_tensor_memory();
   if (argc > 1 && std::strcmp(argv[1], "--head") == 0) return measure_heads() ? 0 : 1;
   const std::string shape = argc > 1 ? argv[1] : "0.5b";
