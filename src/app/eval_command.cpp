@@ -24,7 +24,7 @@
 #include "train/evaluation_run.h"
 #include "train/model_setup.h"
 #include "train/threads.h"
-#include "tree/growth.h"  // needs_leaf_scores
+#include "tree/growth.h"  // needs_leaf_scores, trees_share_budget
 
 namespace treepo {
 
@@ -64,8 +64,10 @@ RunOptions eval_options(const EvalFlags& flags) {
   return options;
 }
 
-// What answers depend on; the rest (threads, rows, memory) may change when an evaluation goes on.
-bool decides_answers(const std::string& key) {
+// What answers depend on; the rest (threads, memory) may change when an evaluation goes on. Rows
+// decide how many trees are grown together, which matters where these share a budget.
+bool decides_answers(const std::string& key, const GrowthOptions& growth) {
+  if (key == "engine.max_rows") return trees_share_budget(growth);
   constexpr std::array kSections = {"model.", "data.",     "prompt.", "rollout.",
                                     "stop.",  "evaluate.", "reward.", "train.seed"};
   for (const std::string_view section : kSections)
@@ -83,7 +85,7 @@ void prepare_folder(const std::string& folder, const RunOptions& options) {
   }
   std::vector<std::string> changes;
   for (const OptionChange& change : option_changes(load_options(config, {}), options))
-    if (decides_answers(change.key))
+    if (decides_answers(change.key, options.rollout))
       changes.push_back(fmt::format("{} was {}, now {}", change.key, change.saved, change.now));
   if (changes.empty()) return;
   throw Error(fmt::format("{} holds another evaluation: {}", folder, fmt::join(changes, "; ")),
@@ -92,18 +94,11 @@ void prepare_folder(const std::string& folder, const RunOptions& options) {
 
 LoadedModel load_model(const RunOptions& options, const Verifier& verifier,
                        std::vector<TrainingQuery>& queries) {
-  const int64_t longest = longest_response(options.rollout, options.stop);
   return load_model_directory(options.model, [&](const ModelConfig& config,
                                                  const Tokenizer& tokenizer,
                                                  const std::string& tokenizer_dir) {
     check_context(config, options);
-    const DataContext context = {
-        .tokenizer = &tokenizer,
-        .model_directory = tokenizer_dir,
-        .check = [&](const Problem& problem, std::span<const int32_t> prompt) {
-          verifier.check(problem);
-          check_prompt(problem, prompt, config, longest);
-        }};
+    const DataContext context = data_context(options, verifier, config, tokenizer, tokenizer_dir);
     PromptWriter prompts(options.prompt, tokenizer_dir);
     std::vector<Problem> problems;
     for (LoadedSource& source : load_sources(options.data.test, options.data, prompts, context)) {

@@ -15,6 +15,7 @@
 #include "rollout/engine.h"
 #include "train/evaluation.h"
 #include "train/tree_verifier.h"
+#include "tree/growth.h"       // trees_share_budget
 #include "tree/search_tree.h"  // is_finished
 
 namespace treepo {
@@ -63,8 +64,9 @@ LoggedProblem logged_problem(const ScoredTree& scored, bool greedy, double secon
   return problem;
 }
 
-// One pass over the queries that the log lacks. Chunks are cut from all queries: a chunk's number
-// may decide how its trees grow.
+// One pass over the queries, in chunks that do not depend on what the log holds. Asked are the
+// queries that it lacks; where trees share a budget, all of a chunk that is not complete: those
+// that the log has give the others their share, and stay as they are in it.
 class Pass {
  public:
   Pass(StepModel& model, const RunOptions& options, const TokenText& text, Verifier& verifier,
@@ -80,25 +82,37 @@ class Pass {
            const std::function<bool()>& stop_requested) {
     const GrowthOptions& growth = engine_.settings().growth;
     validate_tokens_per_step(growth, static_cast<int64_t>(std::min(queries.size(), chunk_size())));
-    const bool whole = growth.budget == BudgetPolicy::tokens_per_step && !growth.sequential;
-    Progress progress(greedy_ ? "evaluate greedy" : "evaluate", std::ssize(queries));
+    std::vector<std::vector<const TrainingQuery*>> chunks;
+    int64_t done = std::ssize(queries);
     for (size_t begin = 0; begin < queries.size(); begin += chunk_size()) {
+      const size_t count = std::min(queries.size() - begin, chunk_size());
+      chunks.push_back(asked_of(std::span(queries).subspan(begin, count), log));
+      done -= std::ssize(chunks.back());
+    }
+    Progress progress(greedy_ ? "evaluate greedy" : "evaluate", std::ssize(queries), done);
+    for (const std::vector<const TrainingQuery*>& asked : chunks) {
+      if (asked.empty()) continue;
       if (stop_requested()) return false;
-      const size_t end = std::min(queries.size(), begin + chunk_size());
-      std::vector<const TrainingQuery*> asked;
-      bool complete = true;
-      for (size_t i = begin; i < end; ++i) {
-        const bool known = log.contains(key_of(greedy_, queries[i].problem));
-        complete = complete && known;
-        if (whole || !known) asked.push_back(&queries[i]);
-      }
-      if (!complete) run_chunk(asked, end, progress, log, file);
-      progress.update(static_cast<int64_t>(end));
+      run_chunk(asked, done, progress, log, file);
+      done += std::ssize(asked);
     }
     return true;
   }
 
  private:
+  std::vector<const TrainingQuery*> asked_of(std::span<const TrainingQuery> chunk,
+                                             const Log& log) const {
+    const auto is_known = [&](const TrainingQuery& query) {
+      return log.contains(key_of(greedy_, query.problem));
+    };
+    std::vector<const TrainingQuery*> asked;
+    if (std::ranges::all_of(chunk, is_known)) return asked;
+    const bool all = trees_share_budget(engine_.settings().growth);
+    for (const TrainingQuery& query : chunk)
+      if (all || !is_known(query)) asked.push_back(&query);
+    return asked;
+  }
+
   // Enough trees to keep all rows busy but for a chunk's end.
   size_t chunk_size() const {
     const RolloutSettings& settings = engine_.settings();
@@ -106,8 +120,8 @@ class Pass {
     return static_cast<size_t>(std::max<int64_t>(16, 8 * trees_in_rows));
   }
 
-  // `done`: queries when it ends.
-  void run_chunk(const std::vector<const TrainingQuery*>& queries, size_t done, Progress& progress,
+  // `done`: queries when it begins.
+  void run_chunk(const std::vector<const TrainingQuery*>& queries, int64_t done, Progress& progress,
                  Log& log, JsonLinesFile& file) {
     std::vector<Query> prompts;
     for (const TrainingQuery* query : queries)
@@ -115,7 +129,7 @@ class Pass {
     RolloutCallbacks callbacks;
     add_text_rules(callbacks, options_.stop, text_);
     callbacks.progress = [&](const RolloutProgress& p) {
-      progress.update(static_cast<int64_t>(done) - std::ssize(queries) + p.finished_queries);
+      progress.update(done + p.finished_queries);
     };
     Timer timer;
     TreeVerifier trees(options_, text_, verifier_, [&](size_t index, const ScoredTree& scored) {

@@ -44,4 +44,16 @@ void check_prompt(const Problem& problem, std::span<const int32_t> prompt, const
               "rollout.segment_tokens");
 }
 
+DataContext data_context(const RunOptions& options, const Verifier& verifier,
+                         const ModelConfig& model, const Tokenizer& tokenizer,
+                         const std::string& tokenizer_dir) {
+  return {.tokenizer = &tokenizer,
+          .model_directory = tokenizer_dir,
+          .check = [&verifier, &model, longest = longest_response(options.rollout, options.stop)](
+                       const Problem& problem, std::span<const int32_t> prompt) {
+            verifier.check(problem);
+            check_prompt(problem, prompt, model, longest);
+          }};
+}
+
 }  // namespace treepo

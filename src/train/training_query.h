@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "config/options.h"
+#include "data/load_sources.h"   // DataContext
 #include "data/prompt_writer.h"  // prompt_ids
 #include "model/model_config.h"
 #include "reward/problem.h"
@@ -38,5 +40,11 @@ inline void check_prompt(const TrainingQuery& query, const ModelConfig& model,
                          int64_t longest_response) {
   check_prompt(query.problem, query.prompt, model, longest_response);
 }
+
+// What problems that are answered with these options must be like: the verifier takes them, and
+// check_prompt their prompts. All that is passed must outlive it.
+DataContext data_context(const RunOptions& options, const Verifier& verifier,
+                         const ModelConfig& model, const Tokenizer& tokenizer,
+                         const std::string& tokenizer_dir);
 
 }  // namespace treepo

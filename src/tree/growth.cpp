@@ -19,6 +19,10 @@ bool needs_leaf_scores(const GrowthOptions& options) {
          (needs_leaf_scores(options.divergence) || needs_leaf_scores(options.prune));
 }
 
+bool trees_share_budget(const GrowthOptions& options) {
+  return options.budget == BudgetPolicy::tokens_per_step && !options.sequential;
+}
+
 TreeGrowth::TreeGrowth(const GrowthOptions& options, uint64_t seed, uint64_t query, uint64_t visit,
                        const GrowthFacts& facts)
     : options_(options),

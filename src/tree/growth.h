@@ -22,6 +22,9 @@ using SplitBudget = std::function<std::vector<int32_t>(
 // Whether the policies ask for the score of finished leaves.
 bool needs_leaf_scores(const GrowthOptions& options);
 
+// Whether a tree depends on how many others are grown in the same run of the engine.
+bool trees_share_budget(const GrowthOptions& options);
+
 // Where one tree grows next. Decisions depend on the tree's own history and the facts alone: random
 // numbers are addressed by (number of the barrier or fallback, index) in streams of (seed, query,
 // visit).

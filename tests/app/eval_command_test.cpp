@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 
 #include "app/command_line.h"
@@ -71,6 +72,20 @@ TEST_F(EvalCommand, AnotherEvaluationInTheSameFolderIsAnError) {
     EXPECT_EQ(result.code, kExitError);
     EXPECT_THAT(result.err, AllOf(HasSubstr("holds another evaluation"), HasSubstr(" was ")));
   }
+}
+
+// How many trees are grown together depends on the rows, and a tree's share of the budget on that.
+TEST_F(EvalCommand, RowsMayNotChangeWhereTreesShareABudget) {
+  const Words budget = sets({"rollout.budget=tokens_per_step", "rollout.tokens_per_step=400"});
+  const Words rows = sets({"engine.max_rows=3"});
+  ASSERT_EQ(run_program(eval(budget)).code, kExitSuccess);
+  EXPECT_EQ(run_program(eval(budget + rows)).code, kExitSuccess);  // one by one: no tree shares it
+  std::filesystem::remove_all(folder_ / "out");
+  const Words trees = Words{"--trees"} + budget;
+  ASSERT_EQ(run_program(eval(trees)).code, kExitSuccess);
+  const ProgramResult result = run_program(eval(trees + rows));
+  EXPECT_EQ(result.code, kExitError);
+  EXPECT_THAT(result.err, HasSubstr("holds another evaluation: engine.max_rows was 256, now 3"));
 }
 
 TEST_F(EvalCommand, SaysWhatIsMissing) {

@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "evaluate/evaluation_report.h"
 #include "hand_made_verifier.h"
 #include "model/tree_step_model.h"
 #include "support/expect_error.h"
+#include "support/recording_terminal.h"
 #include "tiny_model.h"
 #include "train/evaluation.h"
 
@@ -21,6 +23,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 // Even first characters are right; the answer is the first character.
 Verdict by_first_character(const Response& response, size_t) {
@@ -114,6 +117,20 @@ TEST_F(EvaluationRunTest, GoesOnWithTheSameTreesWhereTheyShareABudget) {
   options_.rollout.budget = BudgetPolicy::tokens_per_step;
   options_.rollout.tokens_per_step = 16 * 2 * options_.rollout.segment_tokens;
   expect_to_go_on(true);
+}
+
+// What was answered before has taken no time, and tells nothing of the time that is left.
+TEST_F(EvaluationRunTest, TimeLeftCountsOnlyWhatIsAnsweredSince) {
+  run(false, "log", 1);
+  RecordingTerminal screen(true);
+  const ScopedTerminal scope(screen.terminal());
+  set_log_level(LogLevel::info);
+  run(false, "log");
+  set_log_level(LogLevel::warning);
+  const std::string& written = screen.written();
+  const size_t begin = written.find("16/40");
+  ASSERT_NE(begin, std::string::npos);
+  EXPECT_THAT(written.substr(begin, written.find('\r', begin) - begin), Not(HasSubstr("left")));
 }
 
 TEST_F(EvaluationRunTest, TreesShareTokensAndHaveAsManyAnswers) {
