@@ -1,8 +1,12 @@
 #include "train/credit.h"
 
+#include <fmt/format.h>
+
+#include <cmath>
 #include <utility>
 
 #include "learn/advantage.h"
+#include "learn/kl_reward.h"
 #include "learn/node_advantage.h"
 
 namespace treepo {
@@ -37,6 +41,22 @@ void take_advantages(const ScoredTree& scored, bool mask_truncated, TrainingTree
     training.leaves.push_back(leaves[i]);
     training.advantages.push_back(scored.advantages[i]);
   }
+}
+
+std::string assign_kl_penalties(std::vector<ScoredTree>& trees,
+                                std::span<const TrainingTree> training,
+                                const ObjectiveOptions& objective) {
+  std::vector<std::vector<double>> penalties;
+  for (size_t i = 0; i < trees.size(); ++i) {
+    penalties.push_back(kl_penalties(training[i], objective));
+    for (size_t leaf = 0; leaf < penalties[i].size(); ++leaf) {
+      if (!std::isfinite(penalties[i][leaf]))
+        return fmt::format("{} from leaf {} of query {}", penalties[i][leaf], leaf,
+                           trees[i].query.problem.id);
+    }
+  }
+  for (size_t i = 0; i < trees.size(); ++i) trees[i].kl_penalties = std::move(penalties[i]);
+  return "";
 }
 
 void assign_advantages(std::vector<ScoredTree>& trees, const AdvantageOptions& options) {

@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "config/save.h"
 #include "learn/importance_mask.h"
-#include "learn/kl_reward.h"
 #include "learn/schedule.h"
 #include "train/credit.h"
 #include "train/run_record.h"
@@ -47,15 +46,8 @@ DataSet load_problems(const RunOptions& options, const Verifier& verifier,
                       const ModelConfig& config, const Tokenizer& tokenizer,
                       const std::string& tokenizer_dir) {
   check_context(config, options);
-  const int64_t longest = longest_response(options.rollout, options.stop);
-  const DataContext context = {
-      .tokenizer = &tokenizer,
-      .model_directory = tokenizer_dir,
-      .check = [&](const Problem& problem, std::span<const int32_t> prompt) {
-        verifier.check(problem);
-        check_prompt(problem, prompt, config, longest);
-      }};
-  DataSet data = load_data_set(options.data, options.prompt, context);
+  DataSet data = load_data_set(options.data, options.prompt,
+                               data_context(options, verifier, config, tokenizer, tokenizer_dir));
   for (const auto* reports : {&data.train_reports, &data.test_reports})
     for (const SourceReport& report : *reports)
       if (report.left_out() > 0) log_warning("{}: {}", report.path, report.left_out_text());
@@ -263,7 +255,7 @@ void Trainer::train_step(Progress& progress) {
 }
 
 // Where rewards need log-probs, those of all trajectories come first; else only what has a loss is
-// run.
+// run. Nothing where the KL in the rewards is not finite: no gradient would be.
 std::vector<TrainingTree> Trainer::credited_trees(std::vector<ScoredTree>& trees,
                                                   const ObjectiveOptions& objective,
                                                   PhaseTimes& times) {
@@ -271,8 +263,12 @@ std::vector<TrainingTree> Trainer::credited_trees(std::vector<ScoredTree>& trees
   for (const ScoredTree& scored : trees) training.push_back(uncredited_tree(scored.tree));
   if (objective.kl_in_reward) {
     add_logprobs(training, times);
-    for (size_t i = 0; i < trees.size(); ++i)
-      trees[i].kl_penalties = kl_penalties(training[i], objective);
+    const std::string bad = assign_kl_penalties(trees, training, objective);
+    if (!bad.empty()) {
+      log_warning("step {}: an update was skipped: objective.kl_in_reward takes {}",
+                  state_.step + 1, bad);
+      return {};
+    }
   }
   {
     PhaseTimes::Scope scope = times.measure("advantage");
@@ -312,6 +308,13 @@ BatchUpdate Trainer::update(const std::vector<ScoredTree>& trees,
         "step {}: no update: there is nothing to learn from queries whose answers all have "
         "the same score",
         state_.step + 1);
+    return batch;
+  }
+  if (training.empty()) {  // there are no rewards to learn from
+    UpdateReport skipped;
+    skipped.step.skipped = true;
+    batch.add(skipped, /*weights_as_sampled=*/false);
+    state_.skipped.count(true);
     return batch;
   }
   const int64_t updates = options_.update.updates_per_batch;

@@ -62,11 +62,12 @@ class Trainer {
  private:
   void run_warm_start();
   void train_step(Progress& progress);
-  // Fills in advantages (and KL penalties) of the trees, which must outlive what is returned.
+  // Fills in advantages (and KL penalties) of the trees, which must outlive what is returned. Empty
+  // where a KL penalty is not finite.
   std::vector<TrainingTree> credited_trees(std::vector<ScoredTree>& trees,
                                            const ObjectiveOptions& objective, PhaseTimes& times);
   void add_logprobs(std::vector<TrainingTree>& training, PhaseTimes& times);
-  // training[i] is of trees[i].
+  // training[i] is of trees[i]; an empty one is an update that is skipped.
   BatchUpdate update(const std::vector<ScoredTree>& trees,
                      const std::vector<TrainingTree>& training, const ObjectiveOptions& objective,
                      double learning_rate, PhaseTimes& times, Progress& progress);

@@ -1,5 +1,6 @@
 // Runs whose rewards lose the KL to the reference model before advantages are taken.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,10 +11,15 @@
 #include "dense_forward.h"
 #include "hand_made_verifier.h"
 #include "rollout/tree_json.h"
+#include "support/expect_error.h"
+#include "support/recording_terminal.h"
 #include "tiny_run.h"
 
 namespace treepo {
 namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
 
 constexpr double kTemperature = 0.8;
 
@@ -183,6 +189,44 @@ TEST(KlInReward, HoldsThePolicyNearTheReference) {
   const double free = last_kl(1e-9), held = last_kl(100);
   EXPECT_GT(free, 0.05);
   EXPECT_LT(held, free / 4);
+}
+
+// Of a reference whose log-probs are no numbers, as float16 may have it: nothing is learnt, and the
+// run ends as it does for gradients that are not finite.
+TEST(KlInReward, UpdatesAreSkippedWhereItIsNotFinite) {
+  for (const AdvantageKind kind : {AdvantageKind::tree, AdvantageKind::segment}) {
+    TinyRun run;
+    put_kl_in_reward(run, 0.2);
+    run.options.advantage.kind = kind;
+    run.options.train.max_steps = 4;
+    run.options.data.test.clear();
+    run.train(Trainer::Start::fresh, [] { return true; });  // one step
+    {
+      Decoder reference = Decoder::load(run.path("reference"), at::kCPU, at::kDouble);
+      reference.parameters().values().fill_(std::nan(""));
+      reference.save(run.path("reference"), at::kDouble);
+    }
+    RecordingTerminal screen(false);
+    {
+      const ScopedTerminal scope(screen.terminal());
+      EXPECT_THAT(error_of([&] { run.resume({"train.max_skipped_updates=2"}); }),
+                  AllOf(HasSubstr("step 3: 2 updates in a row had a gradient that is not finite"),
+                        HasSubstr("lower optimizer.learning_rate")));
+    }
+    EXPECT_THAT(screen.written(),
+                AllOf(HasSubstr("warning: step 2: an update was skipped: objective.kl_in_reward "),
+                      HasSubstr("nan from leaf 0 of query ")));
+    const std::vector<Json> steps = run.steps();
+    ASSERT_EQ(steps.size(), 3u);
+    for (size_t i : {1, 2}) {
+      EXPECT_EQ(steps[i]["update/steps"], 1);
+      EXPECT_EQ(steps[i]["update/skipped"], 1);
+      EXPECT_TRUE(steps[i].contains("reward/mean"));
+      EXPECT_FALSE(steps[i].contains("loss") || steps[i].contains("reward/kl_penalty"));
+    }
+    EXPECT_EQ(read_file(run.path("checkpoints/step-000003/model.safetensors")),
+              read_file(run.path("checkpoints/step-000001/model.safetensors")));
+  }
 }
 
 // Queries are dropped by the verifier's scores, whatever the KL makes of their rewards.
