@@ -25,9 +25,9 @@ struct StudyFlags {
 };
 
 std::string command_of(const StudyFlags& flags) {
-  std::string command = "treepo study " + flags.file;
+  std::string command = "treepo study " + shell_quoted(flags.file);
   for (const std::string& setting : flags.sets) command += " --set " + shell_quoted(setting);
-  return command;
+  return command + (flags.quiet ? " --quiet" : "");
 }
 
 StudyComparison compare(const StudyFile& study, const std::vector<StudyRun>& runs) {
@@ -93,7 +93,7 @@ void add_study_command(CLI::App& program, int& exit_code) {
       "  treepo study configs/study-quickstart.toml\n"
       "  treepo study configs/study-quickstart.toml --set train.threads=1\n\n"
       "Runs that are finished are left as they are, so that the same command goes on after an\n"
-      "interruption, or with a variant added to the file.");
+      "interruption, or with a variant added to the file. With more train.max_steps they go on.");
   command->callback([flags, &exit_code] { run(*flags, exit_code); });
 }
 

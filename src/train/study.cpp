@@ -40,15 +40,23 @@ RunOptions checked_options(const StudyFile& study, const StudyVariant& variant, 
   return options;
 }
 
+std::string config_of(const RunOptions& options) {
+  return join_path(options.train.run_dir, "config.toml");
+}
+
+[[noreturn]] void throw_other_run(const std::string& run_dir, const OptionChange& change) {
+  throw Error(fmt::format("{} holds a run with {} = {}, the study has {}", run_dir, change.key,
+                          change.saved, change.now),
+              "name another dir in the study's file, or remove that folder");
+}
+
 // What is there must be a run of these options, or nothing.
 bool is_begun(const RunOptions& options) {
-  const std::string config = join_path(options.train.run_dir, "config.toml");
-  if (!file_system().exists(config)) return false;
-  const std::vector<OptionChange> changes = forbidden_changes(load_options(config, {}), options);
-  if (changes.empty()) return true;
-  throw Error(fmt::format("{} holds a run with {} = {}, the study has {}", options.train.run_dir,
-                          changes[0].key, changes[0].saved, changes[0].now),
-              "name another dir in the study's file, or remove that folder");
+  if (!file_system().exists(config_of(options))) return false;
+  const std::vector<OptionChange> changes =
+      forbidden_changes(load_options(config_of(options), {}), options);
+  if (!changes.empty()) throw_other_run(options.train.run_dir, changes[0]);
+  return true;
 }
 
 // Goes on until the run is finished (true) or a stop was requested (false).
@@ -61,6 +69,20 @@ bool complete(const RunOptions& options, const std::function<bool()>& stop_reque
 
 bool is_finished(const RunOptions& options) {
   return is_begun(options) && file_system().exists(finished_mark(options.train.run_dir));
+}
+
+// A finished run goes on where more steps are asked for. What it has done must be what the study
+// asks: options that a run may change while it goes on would else hold for some runs only.
+void reopen_if_longer(const RunOptions& options) {
+  const RunOptions saved = load_options(config_of(options), {});
+  for (const OptionChange& change : option_changes(saved, options)) {
+    const bool shorter = options.train.max_steps < saved.train.max_steps;
+    if (change.key == "train.epochs" || change.key.starts_with("evaluate.") ||
+        (change.key == "train.max_steps" && shorter))
+      throw_other_run(options.train.run_dir, change);
+  }
+  if (options.train.max_steps > saved.train.max_steps)
+    file_system().remove(finished_mark(options.train.run_dir));
 }
 
 // The warm start of one seed, as a run that takes no step. Nothing where a stop was requested.
@@ -102,6 +124,7 @@ StudyOutcome run_study(const StudyFile& study, const std::vector<StudyRun>& runs
       options.model.path = *model;
       options.warm_start.steps = 0;
     }
+    if (is_finished(options)) reopen_if_longer(options);
     if (is_finished(options)) {
       ++outcome.finished;
       continue;

@@ -26,9 +26,10 @@ struct StudyOutcome {
 std::vector<StudyRun> plan_study(const StudyFile& study);
 
 // Runs them one after another. What a former call has finished is left as it is, what it began goes
-// on from its last checkpoint; a run that fails is logged and the next begins. Throws Error where a
-// folder holds a run of other options. `before_run` is told the number of each run that is to go
-// on, from 0; stop_requested is asked as Trainer::run does.
+// on from its last checkpoint, a finished run too where its max_steps have grown; a run that fails
+// is logged and the next begins. Throws Error where a folder holds a run of other options, or a
+// finished one of more steps, other epochs or another evaluation. `before_run` is told the number
+// of each run that is to go on, from 0; stop_requested is asked as Trainer::run does.
 StudyOutcome run_study(const StudyFile& study, const std::vector<StudyRun>& runs,
                        const std::function<void(size_t index)>& before_run,
                        const std::function<bool()>& stop_requested);

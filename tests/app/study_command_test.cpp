@@ -31,7 +31,7 @@ class StudyCommandTest : public testing::Test {
   }
 
   TemporaryDirectory folder_;
-  std::string file_ = folder_ / "study.toml";
+  std::string file_ = folder_ / "my study.toml";
 };
 
 TEST_F(StudyCommandTest, AnOptionHoldsForAllRuns) {
@@ -51,14 +51,14 @@ TEST_F(StudyCommandTest, WhatAVariantSetsIsRefusedBeforeAnythingRuns) {
 }
 
 TEST_F(StudyCommandTest, AnInterruptNamesTheCommandThatGoesOn) {
-  RunningProgram program(Words{"study", file_} + sets({"train.max_steps=1000000"}));
+  RunningProgram program(Words{"study", file_, "--quiet"} + sets({"train.max_steps=1000000"}));
   while (!std::filesystem::exists(folder_ / "runs/tree/seed-1/checkpoints") && !program.has_ended())
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   program.send(SIGINT);
   const ProgramResult result = program.wait();
   EXPECT_EQ(result.code, kExitInterrupted) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("Go on with: treepo study " + file_ +
-                                    " --set 'train.max_steps=1000000'\n"));
+  EXPECT_THAT(result.out, HasSubstr("Go on with: treepo study '" + file_ +
+                                    "' --set 'train.max_steps=1000000' --quiet\n"));
 }
 
 }  // namespace

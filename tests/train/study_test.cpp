@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/files.h"
@@ -104,6 +105,35 @@ TEST_F(StudyTest, AFolderWithARunOfOtherOptionsIsAnError) {
   study_.variants[1].set = {"rollout.width=4"};
   EXPECT_THAT(error_of([&] { run(); }),
               AllOf(HasSubstr("grpo/seed-1 holds a run with"), HasSubstr("the study has")));
+}
+
+TEST_F(StudyTest, FinishedRunsGoOnWhereMoreStepsAreAsked) {
+  study_.seeds = {1};
+  run();
+  study_.set = {"train.max_steps=4"};
+  EXPECT_TRUE(run([] { return true; }).interrupted);  // after the third step
+  EXPECT_THAT(begun_, ElementsAre("tree 1"));
+  EXPECT_EQ(run().finished, 2);
+  EXPECT_THAT(begun_, ElementsAre("tree 1", "grpo 1"));
+  for (const std::string variant : {"tree", "grpo"})
+    EXPECT_EQ(lines(variant + "/seed-1").back()["step"], 4);
+  run();
+  EXPECT_THAT(begun_, ElementsAre());
+}
+
+TEST_F(StudyTest, AFinishedRunOfOtherLengthOrEvaluationIsAnError) {
+  study_.seeds = {1};
+  run();
+  for (const auto& [setting, told] :
+       {std::pair("train.max_steps=1", "train.max_steps = 2, the study has 1"),
+        std::pair("train.epochs=5", "train.epochs = 0.0, the study has 5.0"),
+        std::pair("evaluate.samples=3", "evaluate.samples = 2, the study has 3")}) {
+    study_.set = {setting};
+    EXPECT_THAT(error_of([&] { run(); }),
+                AllOf(HasSubstr("tree/seed-1 holds a run with "), HasSubstr(told)));
+  }
+  study_.set = {"train.keep_checkpoints=7"};  // makes no difference to a run's numbers
+  EXPECT_EQ(run().finished, 2);
 }
 
 TEST_F(StudyTest, WhatIsWrongWithAVariantIsToldBeforeAnythingRuns) {
