@@ -121,7 +121,10 @@ void LiveTree::cross_barrier(const RolloutCallbacks& callbacks, bool wait_now) {
   if (!asking_) {
     if (!scores_) judge_paths(callbacks);
     if (scores_) {
-      if (!wait_now && steps_to_scores_-- > 0) return;
+      if (!wait_now && steps_to_scores_ > 0) {
+        --steps_to_scores_;
+        return;
+      }
       take_scores();
     }
     prune_paths(callbacks);

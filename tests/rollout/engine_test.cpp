@@ -254,6 +254,35 @@ TEST(RolloutEngine, TreesWaitForScoresAndOthersGoOn) {
   EXPECT_EQ(most_steps, 1);  // segments are short
 }
 
+// Of long segments the wait is several steps, unless there is nothing else to decode.
+TEST(RolloutEngine, TheWaitForScoresIsAShareOfASegment) {
+  RolloutSettings settings;
+  settings.growth = {.width = 4, .depth = 4, .segment_tokens = 64};
+  settings.growth.divergence = BudgetSplit::low_value;
+  settings.eos_ids = {0};
+  settings.engine = {.max_rows = 64, .max_step_tokens = 512, .page_tokens = 16, .cache_mib = 1};
+  std::mt19937 random(19);
+  const std::vector<Query> queries = random_queries(random, 24);
+  LogitModel model(kVocab, [](const Ints& path) {
+    std::vector<double> logits = logits_of(path);
+    logits[0] -= 3;  // ends here and there, most segments are full
+    return logits;
+  });
+  RolloutEngine engine(model, settings);
+  RolloutCallbacks callbacks = token_callbacks();
+  std::map<int64_t, int> waits;  // steps: how often
+  callbacks.score_leaves = [&](size_t, const Query&, const SearchTree&,
+                               std::span<const int32_t> leaves) {
+    return LeafScores([&waits, &engine, asked_at = engine.stats().steps, count = leaves.size()] {
+      ++waits[engine.stats().steps - asked_at];
+      return std::vector<double>(count, 1.0);
+    });
+  };
+  engine.run(queries, callbacks);
+  EXPECT_GT(waits[4], 10);
+  EXPECT_EQ(waits.rbegin()->first, 4);
+}
+
 TEST(RolloutEngine, OrderOfNeighboursDoesNotMatter) {
   std::mt19937 random(11);
   for (int round = 0; round < 20; ++round) {
