@@ -59,12 +59,9 @@ TEST(Lora, GoesOnBitByBit) {
     int64_t left = 3;
     EXPECT_TRUE(run->train(Trainer::Start::fresh, [&] { return --left == 0; }).interrupted);
     run->resume();
-    EXPECT_EQ(without_times(run->lines("metrics.jsonl")),
-              without_times(whole->lines("metrics.jsonl")));
-    EXPECT_EQ(run->lines("samples.jsonl"), whole->lines("samples.jsonl"));
-    const std::string last = "checkpoints/step-000004/";
-    for (const std::string file : {"adapter_model.safetensors", "optimizer.state"})
-      EXPECT_EQ(read_file(run->path(last + file)), read_file(whole->path(last + file)));
+    expect_same_logs(*run, *whole);
+    expect_same_checkpoint(*run, *whole, "step-000004",
+                           {"adapter_model.safetensors", "optimizer.state"});
   }
 }
 

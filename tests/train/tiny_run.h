@@ -129,18 +129,30 @@ inline std::vector<Json> without_times(std::vector<Json> lines) {
   return lines;
 }
 
-// Metrics, samples, checkpoints, weights and optimiser state of two finished runs, bit by bit.
-inline void expect_same_run(const TinyRun& run, const TinyRun& expected) {
+// Two finished runs bit by bit: metrics and samples…
+inline void expect_same_logs(const TinyRun& run, const TinyRun& expected) {
   EXPECT_EQ(without_times(run.lines("metrics.jsonl")),
             without_times(expected.lines("metrics.jsonl")));
   EXPECT_EQ(run.lines("samples.jsonl"), expected.lines("samples.jsonl"));
-  ASSERT_EQ(run.checkpoints(), expected.checkpoints());
-  for (const std::string& name : expected.checkpoints()) {
-    for (const std::string file : {"model.safetensors", "optimizer.state", "DONE"}) {
-      const std::string inside = "checkpoints/" + name + "/" + file;
-      EXPECT_EQ(read_file(run.path(inside)), read_file(expected.path(inside))) << inside;
-    }
+}
+
+// …files of a checkpoint…
+inline void expect_same_checkpoint(const TinyRun& run, const TinyRun& expected,
+                                   const std::string& checkpoint,
+                                   const std::vector<std::string>& files = {"model.safetensors",
+                                                                            "optimizer.state"}) {
+  for (const std::string& file : files) {
+    const std::string inside = "checkpoints/" + checkpoint + "/" + file;
+    EXPECT_EQ(read_file(run.path(inside)), read_file(expected.path(inside))) << inside;
   }
+}
+
+// …and all of it.
+inline void expect_same_run(const TinyRun& run, const TinyRun& expected) {
+  expect_same_logs(run, expected);
+  ASSERT_EQ(run.checkpoints(), expected.checkpoints());
+  for (const std::string& name : expected.checkpoints())
+    expect_same_checkpoint(run, expected, name, {"model.safetensors", "optimizer.state", "DONE"});
 }
 
 }  // namespace treepo

@@ -62,12 +62,8 @@ TEST(Resume, GoesOnBitByBitAfterAnInterrupt) {
     const TrainSummary resumed = run->resume({"train.keep_checkpoints=2"});
     EXPECT_EQ(resumed.state.step, 4);
     EXPECT_FALSE(resumed.interrupted);
-    EXPECT_EQ(without_times(run->lines("metrics.jsonl")),
-              without_times(undisturbed().lines("metrics.jsonl")));
-    EXPECT_EQ(run->lines("samples.jsonl"), undisturbed().lines("samples.jsonl"));
-    const std::string last = "checkpoints/step-000004/";
-    for (const std::string file : {"model.safetensors", "optimizer.state"})
-      EXPECT_EQ(read_file(run->path(last + file)), read_file(undisturbed().path(last + file)));
+    expect_same_logs(*run, undisturbed());
+    expect_same_checkpoint(*run, undisturbed(), "step-000004");
   }
 }
 
@@ -86,12 +82,8 @@ TEST(Resume, KlInTheRewardGoesOnBitByBit) {
     const auto run = kl_run();
     run->train(Trainer::Start::fresh, after_steps(steps));
     run->resume({"train.keep_checkpoints=2"});
-    EXPECT_EQ(without_times(run->lines("metrics.jsonl")),
-              without_times(whole->lines("metrics.jsonl")));
-    EXPECT_EQ(run->lines("samples.jsonl"), whole->lines("samples.jsonl"));
-    const std::string last = "checkpoints/step-000004/";
-    for (const std::string file : {"model.safetensors", "optimizer.state"})
-      EXPECT_EQ(read_file(run->path(last + file)), read_file(whole->path(last + file)));
+    expect_same_logs(*run, *whole);
+    expect_same_checkpoint(*run, *whole, "step-000004");
   }
 }
 
@@ -109,11 +101,8 @@ TEST(Resume, HalfWidthWeightsGoOnBitByBit) {
   const auto run = bfloat16_run();
   run->train(Trainer::Start::fresh, after_steps(3));
   run->resume();
-  EXPECT_EQ(without_times(run->lines("metrics.jsonl")),
-            without_times(whole->lines("metrics.jsonl")));
-  const std::string last = "checkpoints/step-000004/";
-  for (const std::string file : {"model.safetensors", "optimizer.state"})
-    EXPECT_EQ(read_file(run->path(last + file)), read_file(whole->path(last + file)));
+  expect_same_logs(*run, *whole);
+  expect_same_checkpoint(*run, *whole, "step-000004");
 }
 
 TEST(Resume, AnInterruptAfterTheLastStepIsNone) {
