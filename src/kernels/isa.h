@@ -17,14 +17,16 @@
 
 namespace treepo {
 
-enum class Isa { portable, avx2, avx512 };
+// avx512_bf16: AVX-512 whose instructions multiply pairs of bfloat16 numbers; kernels that have no
+// use for these run as on avx512.
+enum class Isa { portable, avx2, avx512, avx512_bf16 };
 
 // The best one that this machine has, or the limit if that is less.
 Isa cpu_isa();
 
-// Whether this machine has products of bfloat16 as instructions (AVX512-BF16 or AMX), which oneDNN
-// uses and our kernels do not.
-bool cpu_multiplies_bfloat16();
+// Whether this machine multiplies tiles of bfloat16 numbers (AMX), which oneDNN does and our
+// kernels do not.
+bool cpu_has_bfloat16_tiles();
 
 // For tests, that all of them give the same: no kernel uses more than `most` in its scope. Not for
 // running threads.
@@ -40,7 +42,7 @@ class IsaLimit {
 
 #if TREEPO_ISA_X86
 #define TREEPO_FOR_ISA(...)                                                         \
-  (::treepo::cpu_isa() == ::treepo::Isa::avx512 ? ::treepo::isa_avx512::__VA_ARGS__ \
+  (::treepo::cpu_isa() >= ::treepo::Isa::avx512 ? ::treepo::isa_avx512::__VA_ARGS__ \
    : ::treepo::cpu_isa() == ::treepo::Isa::avx2 ? ::treepo::isa_avx2::__VA_ARGS__   \
                                                 : ::treepo::isa_portable::__VA_ARGS__)
 #else

@@ -6,8 +6,9 @@
 
 namespace treepo {
 
-// out = x · weightᵀ (+ bias) (+ residual). S, what is stored: float, double or BFloat16; O, what
-// the result is stored as: S or Arithmetic<S>. Added up in Arithmetic<S>, rounded once at the end.
+// out = x · weightᵀ (+ bias) (+ residual). S, what is stored: float, double or BFloat16; O,
+// what the result is stored as: S or Arithmetic<S>. Added up in Arithmetic<S>, rounded once at the
+// end. On avx512_bf16, numbers of BFloat16 below the smallest normal one count as 0.
 template <typename S, typename O = S>
 struct LinearProduct {
   const S* x;         // [rows, inner]
@@ -18,7 +19,7 @@ struct LinearProduct {
   int64_t rows, outer, inner;
 };
 
-// CPU kernel for the few rows of a decoding step, on weights as they lie. A row's result depends
+// CPU kernel on weights as they lie. A row's result depends
 // neither on the other rows nor on the number of threads. Weights and rows that begin at multiples
 // of 64 bytes are quickest.
 template <typename S, typename O>

@@ -10,10 +10,11 @@ inline constexpr int64_t kLinearPanel = 12;    // rows of the weight that stay i
 inline constexpr int64_t kLinearInner = 1024;  // numbers of a row that are added up in registers
 
 // A part of a product's result, as the kernel of linear.inc takes it: at most kLinearRows x
-// kLinearColumns. T is what is computed in, S what weights are stored as, O the result.
-template <typename T, typename S, typename O>
+// kLinearColumns. X is what is multiplied: Arithmetic<S>, or BFloat16 on avx512_bf16; S what
+// weights are stored as, O the result.
+template <typename X, typename S, typename O>
 struct LinearBlock {
-  const T* x;  // [rows, inner]
+  const X* x;  // [rows, inner]
   int64_t x_stride;
   const S* weight;      // of the first column: [columns, inner]
   const S* weight_end;  // of all columns, this block's and others'
@@ -22,7 +23,7 @@ struct LinearBlock {
   O* out;               // likewise
   int64_t out_stride;   // of residual and out
   int64_t rows, columns, inner;
-  T* scratch;  // [kLinearPanel, kLinearInner]
+  X* scratch;  // [kLinearPanel, kLinearInner]
 };
 
 }  // namespace treepo

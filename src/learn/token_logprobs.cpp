@@ -209,8 +209,10 @@ class TokenLogprobsFunction : public torch::autograd::Function<TokenLogprobsFunc
                      ctx->saved_data["kernels"].toBool() ? KernelChoice::best
                                                          : KernelChoice::tensor_operations);
       scatter_targets(d_logits, chunk, target_source, target_token, d_targets.div(temperature));
-      if (wants_weight) d_weight.addmm_(d_logits.t(), projection.hidden.to(d_logits.scalar_type()));
-      d_hidden.index_copy_(0, chunk_rows, input_gradient(d_logits, head_weight));
+      const at::Tensor grad = d_logits.to(product_dtype(head_weight));
+      if (wants_weight)
+        add_weight_gradient(d_weight, grad, projection.hidden.to(grad.scalar_type()));
+      d_hidden.index_copy_(0, chunk_rows, input_gradient(grad, head_weight));
     };
     for_each_chunk(rows.numel(), target_source, ctx->saved_data["chunk"].toInt(), back);
     if (!wants_weight || sink.defined()) return {d_hidden, {}, {}, {}, {}, {}};

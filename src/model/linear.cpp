@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "kernels/isa.h"
 #include "kernels/linear.h"
+#include "kernels/weight_gradient.h"
 #include "model/cuda_kernels.h"
 #include "model/kernel_type.h"
 
@@ -21,10 +22,9 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 bool has_kernel(const at::Tensor& x, const at::Tensor& weight, KernelChoice kernels) {
-  const bool half = x.scalar_type() == at::kBFloat16;
+  const bool tiles = x.scalar_type() == at::kBFloat16 && cpu_has_bfloat16_tiles();
   return kernels == KernelChoice::best && x.is_cpu() && is_kernel_type(x.scalar_type()) &&
-         x.scalar_type() == weight.scalar_type() && weight.is_contiguous() &&
-         !(half && cpu_multiplies_bfloat16());
+         x.scalar_type() == weight.scalar_type() && weight.is_contiguous() && !tiles;
 }
 
 template <typename S>
@@ -70,12 +70,28 @@ at::Tensor library_linear(const at::Tensor& x, const at::Tensor& weight, const a
 
 // Half width on the CPU: whether products are made of copies in float32.
 bool widens(const at::Tensor& x) {
-  return x.is_cpu() && (x.scalar_type() == at::kHalf ||
-                        (x.scalar_type() == at::kBFloat16 && !cpu_multiplies_bfloat16()));
+  if (!x.is_cpu()) return false;
+  const bool multiplies = cpu_isa() == Isa::avx512_bf16 || cpu_has_bfloat16_tiles();
+  return x.scalar_type() == at::kHalf || (x.scalar_type() == at::kBFloat16 && !multiplies);
+}
+
+// gradient += gradᵀ · x
+void add_by_kernel(at::Tensor& gradient, const at::Tensor& grad, const at::Tensor& x) {
+  const at::Tensor dense_grad = grad.contiguous(), dense_x = x.contiguous();
+  const int64_t rows = x.size(0), outer = gradient.size(0), inner = gradient.size(1);
+  at::Tensor scratch =
+      at::empty({weight_gradient_scratch(rows, outer, inner)}, x.options().dtype(at::kUInt32));
+  weight_gradient_cpu({.grad = const_elements<BFloat16>(dense_grad),
+                       .x = const_elements<BFloat16>(dense_x),
+                       .sums = gradient.mutable_data_ptr<float>(),
+                       .rows = rows,
+                       .outer = outer,
+                       .inner = inner,
+                       .scratch = scratch.mutable_data_ptr<uint32_t>()});
 }
 
 // Products whose backward pass is written here: of half width, on a GPU with float32 sums to add to
-// and on CPUs that multiply in float32; and those whose result nobody reads.
+// and on CPUs by our kernels; and those whose result nobody reads.
 struct OwnLinear : torch::autograd::Function<OwnLinear> {
   static bool serves_half(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                           KernelChoice kernels, const LinearGradients& gradients) {
@@ -102,7 +118,7 @@ struct OwnLinear : torch::autograd::Function<OwnLinear> {
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const variable_list saved = ctx->get_saved_variables();
     const at::Tensor &x = saved[0], &weight = saved[1];
-    const c10::ScalarType multiplied = widens(x) ? at::kFloat : x.scalar_type();
+    const c10::ScalarType multiplied = product_dtype(weight);
     const at::Tensor grad = grads[0].to(multiplied);
     variable_list results(6);
     if (ctx->needs_input_grad(0)) results[0] = input_gradient(grad, weight);
@@ -151,6 +167,10 @@ at::Tensor wide_linear(const at::Tensor& x, const at::Tensor& weight, KernelChoi
   return out;
 }
 
+c10::ScalarType product_dtype(const at::Tensor& weight) {
+  return widens(weight) ? at::kFloat : weight.scalar_type();
+}
+
 at::Tensor input_gradient(const at::Tensor& grad, const at::Tensor& weight) {
   if (!widens(weight)) return grad.to(weight.scalar_type()).mm(weight);
   constexpr int64_t kRows = 8192;  // of the weight at once: the output matrix is not copied whole
@@ -167,8 +187,12 @@ void add_weight_gradient(at::Tensor gradient, const at::Tensor& grad, const at::
   const c10::ScalarType sums = gradient.scalar_type();
   // A single row is taken for a bias there, and may be lost.
   const bool direct = grad.is_cuda() && sums != grad.scalar_type() && gradient.size(0) > 1;
+  const bool by_kernel = x.is_cpu() && x.scalar_type() == at::kBFloat16 && sums == at::kFloat &&
+                         cpu_isa() == Isa::avx512_bf16 && gradient.is_contiguous();
   if (direct)
     at::addmm_out(gradient, gradient, grad.t(), x, sums);
+  else if (by_kernel)
+    add_by_kernel(gradient, grad, x);
   else
     gradient.addmm_(grad.t().to(sums), x.to(sums));
 }

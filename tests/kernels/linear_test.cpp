@@ -19,6 +19,8 @@ namespace treepo {
 namespace {
 
 TREEPO_EACH_ISA(LinearKernel);
+INSTANTIATE_TEST_SUITE_P(Pairs, LinearKernel, testing::Values(Isa::avx512_bf16),
+                         [](const auto& suite) { return std::string(isa_name(suite.param)); });
 
 struct Size {
   int64_t rows, outer, inner;
@@ -161,22 +163,28 @@ TEST_P(LinearKernel, MayWriteOverTheResidual) {
 }
 
 // What the sum does not touch must not reach it: numbers beside the rows may be NaN.
-TEST_P(LinearKernel, ReadsNothingBesideItsRows) {
+template <typename S>
+void expect_nothing_read_beside_rows() {
   constexpr int64_t kRows = 3, kOuter = 5, kInner = 19;
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  std::vector<float> x(kRows * kInner + 64, nan), weight(kOuter * kInner + 64, nan);
-  std::fill_n(x.begin(), kRows * kInner, 1.0f);
-  std::fill_n(weight.begin(), kOuter * kInner, 2.0f);
-  std::vector<float> out(kRows * kOuter);
-  linear_cpu<float, float>({.x = x.data(),
-                            .weight = weight.data(),
-                            .bias = nullptr,
-                            .residual = nullptr,
-                            .out = out.data(),
-                            .rows = kRows,
-                            .outer = kOuter,
-                            .inner = kInner});
-  for (const float sum : out) EXPECT_EQ(sum, 2.0f * kInner);
+  const S nan = rounded<S>(std::numeric_limits<double>::quiet_NaN());
+  std::vector<S> x(kRows * kInner + 64, nan), weight(kOuter * kInner + 64, nan);
+  std::fill_n(x.begin(), kRows * kInner, rounded<S>(1));
+  std::fill_n(weight.begin(), kOuter * kInner, rounded<S>(2));
+  std::vector<Arithmetic<S>> out(kRows * kOuter);
+  linear_cpu<S, Arithmetic<S>>({.x = x.data(),
+                                .weight = weight.data(),
+                                .bias = nullptr,
+                                .residual = nullptr,
+                                .out = out.data(),
+                                .rows = kRows,
+                                .outer = kOuter,
+                                .inner = kInner});
+  for (const Arithmetic<S> sum : out) EXPECT_EQ(sum, 2.0 * kInner);
+}
+
+TEST_P(LinearKernel, ReadsNothingBesideItsRows) {
+  expect_nothing_read_beside_rows<float>();
+  expect_nothing_read_beside_rows<BFloat16>();
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include <functional>
 
+#include "kernels/isa.h"
 #include "model/linear.h"
 #include "normals.h"
 
@@ -116,6 +117,45 @@ TEST(Operations, LinearByKernel) {
     EXPECT_EQ(sum.scalar_type(), dtype);
     EXPECT_LT(difference(sum, product + exact(bias) + exact(residual)),
               dtype == at::kFloat ? 1e-6 : 1.0 / 256);
+  }
+}
+
+// Gradients of bfloat16 weights: two backward passes leave the float32 sum of both, exact but for
+// float32's own rounding, where products are of copies in float32 and where processors multiply
+// bfloat16. Those of AMX are autograd's.
+TEST(Operations, GradientsOfBfloat16WeightsAddUpInFloat32) {
+  if (cpu_has_bfloat16_tiles()) GTEST_SKIP() << "SKIPPED: for processors without AMX";
+  const auto rounded = [](uint64_t seed, at::IntArrayRef shape) {
+    return normals(seed, shape).to(at::kBFloat16);
+  };
+  const auto leaf = [](const at::Tensor& t, c10::ScalarType dtype) {
+    return t.to(dtype).detach().clone().set_requires_grad(true);
+  };
+  const auto difference = [](const at::Tensor& a, const at::Tensor& b) {
+    return (a.to(at::kDouble) - b).norm().item<double>() / b.norm().item<double>();
+  };
+  for (const Isa isa : {Isa::avx2, Isa::avx512, Isa::avx512_bf16}) {
+    const IsaLimit limit(isa);
+    if (cpu_isa() != isa) continue;
+    for (const int64_t outer : {1, 13, 130}) {
+      const at::Tensor x = rounded(1, {75, 40}), weight = rounded(2, {outer, 40});
+      const at::Tensor bias = rounded(3, {outer}), direction = rounded(4, {75, outer});
+      const auto run = [&](c10::ScalarType dtype, const LinearGradients& sums) {
+        const std::vector<at::Tensor> leaves = {leaf(x, dtype), leaf(weight, dtype),
+                                                leaf(bias, dtype)};
+        for (int pass = 0; pass < 2; ++pass)
+          linear(leaves[0], leaves[1], leaves[2], {}, KernelChoice::best, sums)
+              .backward(direction.to(dtype));
+        return leaves;
+      };
+      const std::vector<at::Tensor> exact = run(at::kDouble, {});
+      const LinearGradients sums{at::ones({outer, 40}), at::ones({outer})};
+      const std::vector<at::Tensor> narrow = run(at::kBFloat16, sums);
+      EXPECT_FALSE(narrow[1].grad().defined());
+      EXPECT_LT(difference(sums.weight - 1, exact[1].grad()), 2e-6) << outer;
+      EXPECT_LT(difference(sums.bias - 1, exact[2].grad()), 2e-6) << outer;
+      EXPECT_LT(difference(narrow[0].grad(), exact[0].grad()), 1.0 / 128) << outer;
+    }
   }
 }
 
