@@ -120,7 +120,7 @@ class Bench {
     const int64_t layer_numbers = trees.pages * page_numbers_;
     layers_ = std::max<int64_t>(1, kBytes / (2 * layer_numbers * int64_t{sizeof(S)}));
     keys_.resize(static_cast<size_t>(layers_ * layer_numbers));
-    values_.resize(keys_.size() + 64);
+    values_.resize(keys_.size());
     queries_.resize(static_cast<size_t>(trees.rows * shape.num_heads * shape.head_dim));
     out_.resize(queries_.size());
     const RandomStream stream(1, Purpose::generate);

@@ -54,7 +54,7 @@ class TreeAttentionPlan;  // kernels/tree_attention_plan.h
 //   queries  [num_queries, num_heads, head_dim], `query_stride` elements from row to row
 //   keys     [pages, num_kv_heads, head_dim, page_tokens]: tokens innermost, so that a vector of
 //            them is one load; quickest where page_tokens is a multiple of 16 (double: 8)
-//   values   [pages, num_kv_heads, page_tokens, head_dim], readable 64 bytes beyond their end
+//   values   [pages, num_kv_heads, page_tokens, head_dim]
 // What lies in slots that no run lists may be anything.
 //   out      [num_queries, num_heads, head_dim], contiguous
 // plan: of this work and this number of key/value heads and heads.

@@ -199,13 +199,12 @@ PagedCache make_paged_cache(int64_t layers, int64_t pages, int64_t page_tokens,
                             CacheLayout layout) {
   const int64_t kv_heads = shape.num_kv_heads, dim = shape.head_dim;
   const int64_t count = layers * pages * kv_heads * dim * page_tokens;
-  constexpr int64_t kReadBeyond = 16;  // the attention kernel reads whole vectors of values
   const at::Tensor keys = at::zeros({count}, options);
-  const at::Tensor values = at::zeros({count + kReadBeyond}, options);
+  const at::Tensor values = at::zeros({count}, options);
   return {.keys = layout == CacheLayout::tokens_inside
                       ? keys.view({layers, pages, kv_heads, dim, page_tokens})
                       : keys.view({layers, pages, kv_heads, page_tokens, dim}).transpose(3, 4),
-          .values = values.narrow(0, 0, count).view({layers, pages, kv_heads, page_tokens, dim})};
+          .values = values.view({layers, pages, kv_heads, page_tokens, dim})};
 }
 
 std::unique_ptr<AttentionLayer> cached_attention_kernels(const StepBatch& batch,
