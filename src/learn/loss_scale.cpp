@@ -21,7 +21,7 @@ void LossScale::apply(std::vector<double>& logprob_gradient,
     for (const double g : logprob_gradient) largest = std::max(largest, std::abs(g));
     for (const double g : entropy_gradient) largest = std::max(largest, std::abs(g));
     if (!(largest > 0) || !std::isfinite(largest)) return;
-    scale_ = std::exp2(std::min(kMostExponent, -std::round(std::log2(largest))));
+    scale_ = std::exp2(std::clamp(-std::round(std::log2(largest)), -kMostExponent, kMostExponent));
     trained_.gradients().mul_(scale_);  // what is there already
   }
   for (double& g : logprob_gradient) g *= scale_;

@@ -83,14 +83,16 @@ TEST(LossScale, ScalesNothingButFloat16) {
 
 // The sums are float32: a scale beyond its range would make no numbers of those that are 0.
 TEST(LossScale, StaysInTheRangeOfTheSums) {
-  Decoder decoder = tiny_decoder(at::kHalf, kVocab);
-  decoder.parameters().enable_gradients();
-  decoder.parameters().gradients().zero_();
-  LossScale scale(decoder.parameters());
-  std::vector<double> logprob = {1e-60}, entropy;
-  scale.apply(logprob, entropy);
-  scale.finish();
-  EXPECT_EQ(decoder.parameters().gradients().abs().max().item<double>(), 0);
+  for (const double largest : {1e-60, 1e60}) {
+    Decoder decoder = tiny_decoder(at::kHalf, kVocab);
+    decoder.parameters().enable_gradients();
+    decoder.parameters().gradients().zero_();
+    LossScale scale(decoder.parameters());
+    std::vector<double> logprob = {largest}, entropy;
+    scale.apply(logprob, entropy);
+    scale.finish();
+    EXPECT_EQ(decoder.parameters().gradients().abs().max().item<double>(), 0) << largest;
+  }
 }
 
 // A mean over copies of one example has its gradient, however small each copy's part is.
