@@ -526,6 +526,16 @@ def make_quickstart(program, folder):
     return run
 
 
+def check_pictures(run, folder, report):
+    """A picture of a metric that no run has is an error that names it; one that a run may lack is an empty chart."""
+    for metrics, wanted in (["success+sucess"], "has sucess"), (["success", "kl"], ""):
+        drawn = subprocess.run([ROOT / "scripts/readme-pictures", "curves", run, folder / "picture.svg", *metrics],
+                               capture_output=True, text=True)
+        if wanted not in drawn.stderr or (drawn.returncode == 0) != (wanted == ""):
+            report.problems.append(f"scripts/readme-pictures curves … {' '.join(metrics)}: exit code "
+                                   f"{drawn.returncode}: {drawn.stderr}")
+
+
 def main():
     if sys.argv[1] == "--stand-in":
         stand_in(sys.argv[2:])
@@ -535,6 +545,7 @@ def main():
     check_help(names, report)
     with tempfile.TemporaryDirectory(prefix="treepo-documented-") as folder:
         quickstart = make_quickstart(program, pathlib.Path(folder))
+        check_pictures(quickstart, pathlib.Path(folder), report)
         for page in [*PAGES, *sorted(f"configs/{path.name}" for path in (ROOT / "configs").glob("*.toml"))]:
             if wanted and page not in wanted:
                 continue
