@@ -9,22 +9,14 @@
 #include <limits>
 #include <vector>
 
-#include "base/random.h"
 #include "each_isa.h"
 #include "kernels/elementwise.h"
+#include "normals.h"
 
 namespace treepo {
 namespace {
 
 TREEPO_EACH_ISA(StoredAsBFloat16);
-
-std::vector<BFloat16> normals(uint32_t seed, int64_t count) {
-  const RandomStream stream(seed, Purpose::generate);
-  std::vector<BFloat16> out(static_cast<size_t>(count));
-  for (size_t i = 0; i < out.size(); ++i)
-    out[i] = to_bfloat16(static_cast<float>(stream.normal(0, static_cast<uint32_t>(i))));
-  return out;
-}
 
 std::vector<float> widened(const std::vector<BFloat16>& x) {
   std::vector<float> out;
@@ -71,7 +63,8 @@ TEST_P(StoredAsBFloat16, RmsNormAndItsBackward) {
     int64_t rows, n;
   };
   for (const auto [rows, n] : {Size{1, 1}, Size{5, 16}, Size{300, 24}, Size{3, 1000}}) {
-    const auto x = normals(1, rows * n), weight = normals(2, n), grad = normals(3, rows * n);
+    const auto x = normals<BFloat16>(1, rows * n), weight = normals<BFloat16>(2, n),
+               grad = normals<BFloat16>(3, rows * n);
     const auto size = static_cast<size_t>(rows * n);
     std::vector<BFloat16> out(size), grad_x(size);
     std::vector<float> inverse(static_cast<size_t>(rows)), grad_weight(weight.size());
@@ -97,8 +90,8 @@ TEST_P(StoredAsBFloat16, RmsNormAndItsBackward) {
 TEST_P(StoredAsBFloat16, Rotate) {
   for (const int64_t head_dim : {2, 12, 64}) {
     const int64_t rows = 9, heads = 5;
-    const auto x = normals(1, rows * heads * head_dim);
-    const auto table = widened(normals(2, rows * head_dim));
+    const auto x = normals<BFloat16>(1, rows * heads * head_dim);
+    const auto table = widened(normals<BFloat16>(2, rows * head_dim));
     std::vector<BFloat16> out(x.size());
     rotate_cpu<BFloat16>(x.data(), table.data(), rows, heads, 3, head_dim, false, out.data());
     std::vector<float> exact(x.size());
@@ -111,7 +104,7 @@ TEST_P(StoredAsBFloat16, Rotate) {
 TEST_P(StoredAsBFloat16, SwiGluAndItsBackward) {
   for (const int64_t n : {1, 20, 56, 256}) {
     const int64_t rows = 11;
-    const auto gate_up = normals(1, rows * 2 * n), grad = normals(2, rows * n);
+    const auto gate_up = normals<BFloat16>(1, rows * 2 * n), grad = normals<BFloat16>(2, rows * n);
     std::vector<BFloat16> out(grad.size()), grad_gate_up(gate_up.size());
     swiglu_cpu<BFloat16>(gate_up.data(), rows, n, out.data());
     swiglu_backward_cpu<BFloat16>(grad.data(), gate_up.data(), rows, n, grad_gate_up.data());

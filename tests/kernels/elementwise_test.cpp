@@ -9,9 +9,9 @@
 #include <numeric>
 #include <vector>
 
-#include "base/random.h"
 #include "base/threads.h"
 #include "each_isa.h"
+#include "normals.h"
 
 namespace treepo {
 namespace {
@@ -20,13 +20,6 @@ TREEPO_EACH_ISA(RmsNorm);
 TREEPO_EACH_ISA(Rotate);
 TREEPO_EACH_ISA(SwiGlu);
 TREEPO_EACH_ISA(Elementwise);
-
-std::vector<double> normals(uint32_t seed, int64_t count) {
-  const RandomStream stream(seed, Purpose::generate);
-  std::vector<double> out(static_cast<size_t>(count));
-  for (size_t i = 0; i < out.size(); ++i) out[i] = stream.normal(0, static_cast<uint32_t>(i));
-  return out;
-}
 
 double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return std::inner_product(a.begin(), a.end(), b.begin(), 0.0);
@@ -62,7 +55,7 @@ constexpr Size kSizes[] = {{1, 1}, {3, 7}, {5, 16}, {300, 24}, {17, 96}, {2, 100
 
 TEST_P(RmsNorm, EqualsDefinition) {
   for (const auto [rows, n] : kSizes) {
-    const auto x = normals(1, rows * n), weight = normals(2, n);
+    const auto x = normals<double>(1, rows * n), weight = normals<double>(2, n);
     std::vector<double> out(x.size()), inverse(static_cast<size_t>(rows));
     rms_norm_cpu<double>(x.data(), weight.data(), 1e-3, rows, n, out.data(), inverse.data());
     std::vector<float> narrow(x.size());
@@ -84,7 +77,8 @@ TEST_P(RmsNorm, EqualsDefinition) {
 
 TEST_P(RmsNorm, BackwardIsTheGradient) {
   for (const auto [rows, n] : kSizes) {
-    const auto x = normals(1, rows * n), weight = normals(2, n), grad = normals(3, rows * n);
+    const auto x = normals<double>(1, rows * n), weight = normals<double>(2, n),
+               grad = normals<double>(3, rows * n);
     std::vector<double> out(x.size()), inverse(static_cast<size_t>(rows));
     rms_norm_cpu<double>(x.data(), weight.data(), 1e-3, rows, n, out.data(), inverse.data());
     std::vector<double> grad_x(x.size()), grad_weight(weight.size(), 99);
@@ -103,7 +97,7 @@ TEST_P(RmsNorm, BackwardIsTheGradient) {
 TEST_P(Rotate, TurnsPairsHalfAHeadApart) {
   constexpr int64_t kRows = 5, kHeads = 4, kRotated = 3;
   for (const int64_t dim : {2, 8, 24, 64}) {
-    const auto x = normals(1, kRows * kHeads * dim);
+    const auto x = normals<double>(1, kRows * kHeads * dim);
     std::vector<double> table(static_cast<size_t>(kRows * dim));
     const auto angle = [&](int64_t row, int64_t i) {
       return 0.3 * static_cast<double>(row) + 0.1 * static_cast<double>(i);
@@ -132,7 +126,7 @@ TEST_P(Rotate, TurnsPairsHalfAHeadApart) {
 
 TEST_P(SwiGlu, EqualsDefinitionAndItsBackwardTheGradient) {
   for (const auto [rows, n] : kSizes) {
-    auto x = normals(1, rows * 2 * n);
+    auto x = normals<double>(1, rows * 2 * n);
     x[0] = 700;  // neither end overflows
     x[x.size() - 1] = 30;
     if (x.size() > 2) x[1] = -700;
@@ -153,7 +147,7 @@ TEST_P(SwiGlu, EqualsDefinitionAndItsBackwardTheGradient) {
         EXPECT_NEAR(out[at], expected, 1e-13 * (1 + std::abs(expected)));
         EXPECT_NEAR(narrow[at], expected, 1e-5 * (1 + std::abs(expected)));
       }
-    const auto grad = normals(3, rows * n);
+    const auto grad = normals<double>(3, rows * n);
     std::vector<double> grad_x(x.size());
     swiglu_backward_cpu<double>(grad.data(), x.data(), rows, n, grad_x.data());
     x[0] = x[x.size() - 1] = 1;  // differences are useless at 700
@@ -164,8 +158,9 @@ TEST_P(SwiGlu, EqualsDefinitionAndItsBackwardTheGradient) {
 
 TEST_P(Elementwise, SameBitsForAnyNumberOfThreads) {
   constexpr int64_t kRows = 3001, kN = 96;  // enough for several threads
-  const auto x = as<float>(normals(1, kRows * kN)), weight = as<float>(normals(2, kN));
-  const auto grad = as<float>(normals(3, kRows * kN));
+  const auto x = as<float>(normals<double>(1, kRows * kN)),
+             weight = as<float>(normals<double>(2, kN));
+  const auto grad = as<float>(normals<double>(3, kRows * kN));
   const auto run = [&](int threads) {
     set_num_threads(threads);
     std::vector<float> out(x.size()), inverse(kRows), grad_x(x.size()), grad_weight(kN),

@@ -8,12 +8,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 #include <vector>
 
-#include "base/random.h"
 #include "base/threads.h"
 #include "each_isa.h"
+#include "normals.h"
 
 namespace treepo {
 namespace {
@@ -31,27 +30,11 @@ constexpr Size kSizes[] = {{1, 1, 1},     {3, 13, 7},     {7, 24, 96},   {4, 12,
                            {130, 50, 33}, {9, 97, 2100},  {6, 131, 640}, {128, 48, 1024},
                            {1, 200, 64},  {257, 12, 1025}};
 
-template <typename S>
-S rounded(double x) {
-  if constexpr (std::is_same_v<S, BFloat16>)
-    return to_bfloat16(static_cast<float>(x));
-  else
-    return static_cast<S>(x);
-}
 double value(BFloat16 x) {
   return to_float(x);
 }
 double value(double x) {
   return x;
-}
-
-template <typename S>
-std::vector<S> normals(uint32_t seed, int64_t count) {
-  const RandomStream stream(seed, Purpose::generate);
-  std::vector<S> out(static_cast<size_t>(count));
-  for (size_t i = 0; i < out.size(); ++i)
-    out[i] = rounded<S>(stream.normal(0, static_cast<uint32_t>(i)));
-  return out;
 }
 
 template <typename S, typename O = S>

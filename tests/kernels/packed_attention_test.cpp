@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "base/threads.h"
 #include "each_isa.h"
+#include "normals.h"
 
 namespace treepo {
 namespace {
@@ -60,17 +61,10 @@ struct Case {
   }
 };
 
-std::vector<double> normals(uint32_t seed, int64_t count) {
-  const RandomStream stream(seed, Purpose::train);
-  std::vector<double> out(static_cast<size_t>(count));
-  for (size_t i = 0; i < out.size(); ++i) out[i] = stream.normal(0, static_cast<uint32_t>(i));
-  return out;
-}
-
 Case make_case(std::vector<int32_t> ends, AttentionShape shape, uint32_t seed) {
   Case c{.ends = std::move(ends), .shape = shape, .qkv = {}, .grad_out = {}};
-  c.qkv = normals(seed, c.tokens() * c.heads() * shape.head_dim);
-  c.grad_out = normals(seed + 1, c.tokens() * shape.num_heads * shape.head_dim);
+  c.qkv = normals<double>(seed, c.tokens() * c.heads() * shape.head_dim);
+  c.grad_out = normals<double>(seed + 1, c.tokens() * shape.num_heads * shape.head_dim);
   return c;
 }
 

@@ -8,10 +8,10 @@
 #include <limits>
 #include <vector>
 
-#include "base/random.h"
 #include "base/threads.h"
 #include "each_isa.h"
 #include "kernels/aligned_vector.h"
+#include "normals.h"
 
 namespace treepo {
 namespace {
@@ -20,17 +20,10 @@ class WeightGradientKernel : public EachIsa {};
 INSTANTIATE_TEST_SUITE_P(Pairs, WeightGradientKernel, testing::Values(Isa::avx512_bf16),
                          [](const auto& suite) { return std::string(isa_name(suite.param)); });
 
-std::vector<BFloat16> normals(uint32_t seed, int64_t count) {
-  const RandomStream stream(seed, Purpose::generate);
-  std::vector<BFloat16> out(static_cast<size_t>(count));
-  for (size_t i = 0; i < out.size(); ++i)
-    out[i] = to_bfloat16(static_cast<float>(stream.normal(0, static_cast<uint32_t>(i))));
-  return out;
-}
-
 struct Case {
   int64_t rows, outer, inner;
-  std::vector<BFloat16> grad = normals(1, rows*outer), x = normals(2, rows*inner);
+  std::vector<BFloat16> grad = normals<BFloat16>(1, rows*outer),
+                        x = normals<BFloat16>(2, rows*inner);
 
   // Adds to `sums`; what lies beside them must be left as it is.
   void add_to(std::vector<float>& sums) const {
