@@ -4,6 +4,7 @@
 #include "app/commands.h"
 #include "app/run_start.h"
 #include "base/files.h"
+#include "base/format.h"
 #include "config/validate.h"
 #include "train/sft.h"
 
@@ -33,7 +34,8 @@ void print_summary(const SftSummary& summary) {
                                : join_path(join_path(summary.run_dir, "checkpoints"), "best");
   text += fmt::format("  run         {}\n  checkpoint  {}\n", summary.run_dir, best);
   if (summary.interrupted)
-    text += fmt::format("\nInterrupted. Go on with: treepo sft --resume {}\n", summary.run_dir);
+    text += fmt::format("\nInterrupted. Go on with: treepo sft --resume {}\n",
+                        shell_quoted(summary.run_dir));
   fmt::print("{}", text);
 }
 

@@ -4,6 +4,7 @@
 #include "app/commands.h"
 #include "app/run_start.h"
 #include "base/files.h"
+#include "base/format.h"
 #include "config/validate.h"
 #include "train/trainer.h"
 
@@ -53,7 +54,8 @@ void print_summary(const TrainSummary& summary, const RunOptions& options) {
                                : join_path(join_path(summary.run_dir, "checkpoints"), "best");
   text += fmt::format("  run         {}\n  checkpoint  {}\n\n", summary.run_dir, best);
   if (summary.interrupted) {
-    text += fmt::format("Interrupted. Go on with: treepo train --resume {}\n", summary.run_dir);
+    text += fmt::format("Interrupted. Go on with: treepo train --resume {}\n",
+                        shell_quoted(summary.run_dir));
   } else {
     const bool carry = options.data.kind == "carry";
     text += "Next:\n";
@@ -61,11 +63,11 @@ void print_summary(const TrainSummary& summary, const RunOptions& options) {
       text += fmt::format(
           "  echo '{{\"prompt\": \"8+5+4-8+3*6:\"}}' | build/release/treepo sample --model {} "
           "--prompts - --out - --set rollout.segment_tokens=8 --set rollout.depth=8\n",
-          best);
+          shell_quoted(best));
     }
-    text += fmt::format("  build/release/treepo report {}\n", summary.run_dir);
+    text += fmt::format("  build/release/treepo report {}\n", shell_quoted(summary.run_dir));
     text += fmt::format("  build/release/treepo train --resume {} --set train.max_steps={}\n",
-                        summary.run_dir, 2 * options.train.max_steps);
+                        shell_quoted(summary.run_dir), 2 * options.train.max_steps);
     text += "  build/release/treepo options rollout\n";
   }
   fmt::print("{}", text);

@@ -15,7 +15,7 @@ std::string format_duration(double seconds);
 std::string_view truncate_to_width(std::string_view text, int width);
 int character_count(std::string_view utf8);
 
-// One word for a shell, whatever characters it has: it's -> 'it'\''s'
+// One word for a shell, whatever characters it has: runs/a=1 -> runs/a=1, it's -> 'it'\''s'
 std::string shell_quoted(std::string_view word);
 
 }  // namespace treepo

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/format.h"
 
 namespace treepo {
 
@@ -35,7 +36,7 @@ RunPaths run_paths(const std::string& run_dir, RunStart start, std::string_view 
     throw Error(fmt::format("{} holds a run already", paths.root),
                 fmt::format("go on with it: treepo {} --resume {}; or name another folder: --set "
                             "train.run_dir=DIR",
-                            command, paths.root));
+                            command, shell_quoted(paths.root)));
   }
   if (file_system().exists(paths.checkpoints)) {
     throw Error(fmt::format("{} holds checkpoints of a run, but no config.toml", paths.root),

@@ -58,7 +58,7 @@ TEST_F(StudyCommandTest, AnInterruptNamesTheCommandThatGoesOn) {
   const ProgramResult result = program.wait();
   EXPECT_EQ(result.code, kExitInterrupted) << result.err;
   EXPECT_THAT(result.out, HasSubstr("Go on with: treepo study '" + file_ +
-                                    "' --set 'train.max_steps=1000000' --quiet\n"));
+                                    "' --set train.max_steps=1000000 --quiet\n"));
 }
 
 }  // namespace

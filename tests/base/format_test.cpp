@@ -19,6 +19,9 @@ TEST(Format, Numbers) {
   EXPECT_EQ(truncate_to_width("ab", 5), "ab");
   EXPECT_EQ(character_count("a\xc3\xa9z"), 3);
   EXPECT_EQ(shell_quoted("a \"b\" it's"), R"('a "b" it'\''s')");
+  EXPECT_EQ(shell_quoted("runs/a-b_c.1=2:3,@%+"), "runs/a-b_c.1=2:3,@%+");
+  for (const std::string word : {"", "~", "a b", "$a", "a*", "a;b", "a\xc3\xa9"})
+    EXPECT_EQ(shell_quoted(word), "'" + word + "'");
 }
 
 }  // namespace
