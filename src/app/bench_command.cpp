@@ -16,6 +16,7 @@
 #include "base/progress.h"
 #include "config/load.h"
 #include "config/validate.h"
+#include "config/validate_rollout.h"
 #include "evaluate/machine_roof.h"
 #include "evaluate/sampling_report.h"
 #include "model/device_memory.h"

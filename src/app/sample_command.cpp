@@ -10,7 +10,7 @@
 #include "base/log.h"
 #include "base/timer.h"
 #include "config/load.h"
-#include "config/validate.h"
+#include "config/validate_rollout.h"
 #include "data/load_sources.h"
 #include "train/model_setup.h"
 #include "train/sample_trees.h"

@@ -12,10 +12,6 @@ void validate(const RunOptions& options);
 // that fits, and something to learn from.
 void validate_for_training(const RunOptions& options);
 
-// That rollout.tokens_per_step, where it is the budget, has a segment for each of so many queries
-// that are sampled together. Throws Error.
-void validate_tokens_per_step(const GrowthOptions& growth, int64_t num_queries);
-
 // And what `treepo sft` needs.
 void validate_for_sft(const RunOptions& options);
 

@@ -11,7 +11,7 @@
 #include "base/metrics.h"  // JsonLinesFile
 #include "base/progress.h"
 #include "base/timer.h"
-#include "config/validate.h"
+#include "config/validate_rollout.h"
 #include "rollout/engine.h"
 #include "train/evaluation.h"
 #include "train/tree_verifier.h"
