@@ -124,7 +124,9 @@ TEST(Operations, LinearByKernel) {
 // float32's own rounding, where products are of copies in float32 and where processors multiply
 // bfloat16. Those of AMX are autograd's.
 TEST(Operations, GradientsOfBfloat16WeightsAddUpInFloat32) {
-  if (cpu_has_bfloat16_tiles()) GTEST_SKIP() << "SKIPPED: for processors without AMX";
+  if (cpu_has_bfloat16_tiles())
+    GTEST_SKIP()
+        << "SKIPPED: the processor has AMX, where libtorch multiplies; run it on one without";
   const auto rounded = [](uint64_t seed, at::IntArrayRef shape) {
     return normals(seed, shape).to(at::kBFloat16);
   };
