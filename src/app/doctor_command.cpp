@@ -47,7 +47,7 @@ Finding cpu_finding() {
 }
 
 Finding bfloat16_finding() {
-  const bool fast = cpu_isa() == Isa::avx512_bf16 || cpu_has_bfloat16_tiles();
+  const bool fast = cpu_multiplies_bfloat16();
   return {"bfloat16 on the CPU", fast ? "multiplied by instructions" : "no instructions for it",
           fast ? "model.dtype = \"bfloat16\" halves memory and is fast"
                : "model.dtype = \"float32\" is faster here; bfloat16 still halves memory",

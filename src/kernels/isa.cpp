@@ -40,6 +40,10 @@ bool cpu_has_bfloat16_tiles() {
   return g_bfloat16_tiles;
 }
 
+bool cpu_multiplies_bfloat16() {
+  return g_used == Isa::avx512_bf16 || g_bfloat16_tiles;
+}
+
 IsaLimit::IsaLimit(Isa most) {
   g_used = std::min(most, g_detected);
 }

@@ -28,6 +28,9 @@ Isa cpu_isa();
 // kernels do not.
 bool cpu_has_bfloat16_tiles();
 
+// Whether it has instructions of either kind for products of bfloat16.
+bool cpu_multiplies_bfloat16();
+
 // For tests, that all of them give the same: no kernel uses more than `most` in its scope. Not for
 // running threads.
 class IsaLimit {

@@ -71,8 +71,8 @@ at::Tensor library_linear(const at::Tensor& x, const at::Tensor& weight, const a
 // Half width on the CPU: whether products are made of copies in float32.
 bool widens(const at::Tensor& x) {
   if (!x.is_cpu()) return false;
-  const bool multiplies = cpu_isa() == Isa::avx512_bf16 || cpu_has_bfloat16_tiles();
-  return x.scalar_type() == at::kHalf || (x.scalar_type() == at::kBFloat16 && !multiplies);
+  return x.scalar_type() == at::kHalf ||
+         (x.scalar_type() == at::kBFloat16 && !cpu_multiplies_bfloat16());
 }
 
 // gradient += gradᵀ · x
